@@ -1,0 +1,66 @@
+"""Jinja templates to HTML; the page and the push render the same pieces with it."""
+
+from datetime import datetime
+from functools import cache
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from webapp.settings import RESOURCES
+
+TEMPLATES = RESOURCES / "templates"
+STATIC = RESOURCES / "static"
+
+
+def _digest_of_tree(*folders: Path) -> str:
+    """Digest of all files below the folders: 12 hexadecimal digits."""
+    digest = blake2b(digest_size=6)
+    for folder in folders:
+        for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+            digest.update(str(file.relative_to(folder)).encode())
+            digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+@cache
+def build() -> str:
+    """Name what this process serves: a page of another build must be rendered afresh."""
+    return _digest_of_tree(TEMPLATES, STATIC)
+
+
+def static_url(path: str) -> str:
+    """Address of a static file; it holds the build's digest, so browsers may keep it for ever."""
+    return f"/static/{build()}/{path}"
+
+
+class Renderer:
+    """Templates with the application's filters."""
+
+    def __init__(self, timezone: ZoneInfo) -> None:
+        self._timezone = timezone
+        self._environment = Environment(
+            loader=FileSystemLoader(TEMPLATES),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            auto_reload=False,
+        )
+        self._environment.globals.update(static_url=static_url, timezone=timezone.key)
+        self._environment.filters.update(local=self._local, minutes=_minutes)
+
+    def render(self, template: str, **values: Any) -> str:  # noqa: ANN401 - templates take what they show
+        """Render a template, page or piece, without white space around it."""
+        return self._environment.get_template(template).render(values).strip()
+
+    def _local(self, at: datetime) -> str:
+        """Format a time in the configured zone, to the second."""
+        return at.astimezone(self._timezone).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _minutes(at: datetime) -> int:
+    """Whole minutes since 1970: the unit of the page's clock, see `data-now`."""
+    return int(at.timestamp() // 60)

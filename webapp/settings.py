@@ -1,0 +1,65 @@
+"""Settings from environment variables; the README's configuration table lists them."""
+
+from functools import cache
+from pathlib import Path
+from typing import Annotated
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+PACKAGE = Path(__file__).resolve().parent
+# An installed wheel carries these folders inside the package, a checkout beside it.
+RESOURCES = PACKAGE if (PACKAGE / "templates").is_dir() else PACKAGE.parent
+LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "::1")
+
+
+class SetupError(Exception):
+    """Something the operator can mend; its message says what is wrong and which line helps."""
+
+
+class Settings(BaseSettings):
+    """What the operator decides; every field is an environment variable of the same name in capitals."""
+
+    model_config = SettingsConfigDict(env_ignore_empty=True, frozen=True)
+
+    database_url: str | None = None
+    listen_database_url: str | None = None
+    host: str = "127.0.0.1"
+    port: int = Field(default=8000, ge=0, le=65535)
+    data_dir: Path | None = None
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = ()
+    timezone: ZoneInfo = ZoneInfo("UTC")
+
+    @field_validator("allowed_hosts", mode="before")
+    @classmethod
+    def _split_hosts(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(host.strip().lower() for host in value.split(",") if host.strip())
+        return value
+
+    @field_validator("timezone", mode="before")
+    @classmethod
+    def _find_zone(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        try:
+            return ZoneInfo(value)
+        except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+            message = f"no time zone is called {value!r}; use a name such as Europe/Berlin"
+            raise ValueError(message) from error
+
+    @property
+    def host_is_loopback(self) -> bool:
+        """Whether only this machine can connect."""
+        return self.host in LOOPBACK_HOSTS or self.host.startswith("127.")
+
+
+@cache
+def load_settings() -> Settings:
+    """Read the environment once; `SetupError` names each variable that cannot be used."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        lines = [f"{'.'.join(map(str, part['loc'])).upper()}: {part['msg']}" for part in error.errors()]
+        raise SetupError("\n".join(lines)) from error
