@@ -1,0 +1,68 @@
+"""What the change feed says: committed changes of items, and the moments when only a fresh look helps."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+
+@dataclass(frozen=True, slots=True)
+class ItemState:
+    """An item's user columns on one side of a change; `folded` is the name as the database compares names."""
+
+    name: str
+    folded: str
+    quantity: int
+    unit: str | None
+    location: str | None
+    reorder_level: int | None
+
+    @property
+    def is_low(self) -> bool:
+        """Whether the stock has fallen to the reorder level."""
+        return self.reorder_level is not None and self.quantity <= self.reorder_level
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One committed change; `before` is None for an insert, `after` for a delete, both and `item_id` for a truncate."""
+
+    id: int
+    operation: str
+    item_id: int | None
+    before: ItemState | None
+    after: ItemState | None
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> Self:
+        """Read a row of the query `changes_since`."""
+        before, after = _state(row, "before"), _state(row, "after")
+        return cls(row["id"], row["operation"], row["item_id"], before, after)
+
+
+def _state(row: Mapping[str, Any], side: str) -> ItemState | None:
+    if row[f"{side}_name"] is None:
+        return None
+    columns = ("name", "folded", "quantity", "unit", "location", "reorder_level")
+    return ItemState(*(row[f"{side}_{column}"] for column in columns))
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """Committed changes in the order of the log, each told exactly once."""
+
+    changes: tuple[Change, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Resync:
+    """What happened meanwhile cannot or shall not be told one by one: show everything afresh."""
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """A payload of `messages_channel`, raw: a hint, and text that anyone may have written."""
+
+    payload: str
+
+
+Event = Changes | Resync | Heard

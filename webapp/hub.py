@@ -1,0 +1,163 @@
+"""All live views of this process: what the change feed says goes to the views it touches, and beats to the sure."""
+
+import asyncio
+import logging
+import time
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from webapp.changes import Changes, Event, Heard, Resync
+from webapp.difference import Partial
+from webapp.inventory import Pool
+from webapp.listener import Listener
+from webapp.live import CERTAIN_FOR_S, Cursor, LiveView
+from webapp.sources import ItemList, Pieces, Summary
+from webapp.views import View
+
+logger = logging.getLogger(__name__)
+
+BEAT_S = 1.5
+IDLE_VIEWS = 200
+
+
+class Page:
+    """One open page: the cursors of what it shows, and a wake-up for whoever writes to its socket."""
+
+    def __init__(self, items: LiveView, summary: LiveView) -> None:
+        self._views = (items, summary)
+        self._cursors: tuple[Cursor, ...] = ()
+        self._beat: str | None = None
+        self.wake = asyncio.Event()
+
+    def resume(self, items_revision: str, summary_revision: str) -> None:
+        """Follow both views from what the page says it shows."""
+        items, summary = self._views
+        self._cursors = (items.watch(self.wake, items_revision), summary.watch(self.wake, summary_revision))
+
+    def leave(self) -> None:
+        """Follow no longer."""
+        for view in self._views:
+            view.unwatch(self.wake)
+
+    def beat(self, frame: str) -> None:
+        """Tell the page that it is live, if what it shows is certain."""
+        if self._cursors and all(view.is_certain() for view in self._views):
+            self._beat = frame
+            self.wake.set()
+
+    async def next_frame(self) -> str:
+        """Wait for something to send: whatever the page lacks, in one frame, never older states."""
+        while True:
+            await self.wake.wait()
+            self.wake.clear()
+            frames = [frame for cursor in self._cursors if (frame := cursor.take_frame())]
+            if self._beat:
+                frames.append(self._beat)
+                self._beat = None
+            if frames:
+                return "".join(frames)
+
+
+class Hub:
+    """Keeps the live views and the pages; feeds them from the listener."""
+
+    def __init__(self, pool: Pool, listener: Listener, pieces: Pieces) -> None:
+        self._pool = pool
+        self._listener = listener
+        self._pieces = pieces
+        self._items: OrderedDict[View, LiveView] = OrderedDict()
+        self._pages: set[Page] = set()
+        self._raw: set[asyncio.Queue[str | None]] = set()
+        self.summary_source = Summary(pool, pieces)
+        self._summary = LiveView(self.summary_source)
+
+    async def follow(self) -> None:
+        """Hand on what the listener hears, for ever."""
+        async for event in self._listener.events():
+            self.handle(event)
+
+    def handle(self, event: Event) -> None:
+        """Hand one event to the views that it can touch."""
+        match event:
+            case Heard(payload):
+                self._handle_payload(payload)
+            case Changes(changes):
+                for view in self._views():
+                    view.hear(changes)
+            case Resync():
+                for view in self._views():
+                    view.touch()
+
+    async def beat(self) -> None:
+        """Tell the pages regularly that they are live, as long as the change feed is sure of it."""
+        while True:
+            await asyncio.sleep(BEAT_S)
+            if self._listener.is_certain(CERTAIN_FOR_S):
+                frame = self._beat_frame()
+                for page in list(self._pages):
+                    page.beat(frame)
+
+    def is_certain(self) -> bool:
+        """Whether the change feed was read successfully a moment ago."""
+        return self._listener.is_certain(CERTAIN_FOR_S)
+
+    @contextmanager
+    def open_page(self, view: View) -> Iterator[Page]:
+        """Let a page follow a view while the context lasts."""
+        page = Page(self._live(view), self._summary)
+        self._pages.add(page)
+        try:
+            yield page
+        finally:
+            self._pages.discard(page)
+            page.leave()
+            self._forget_idle_views()
+
+    @contextmanager
+    def raw_payloads(self, limit: int) -> Iterator[asyncio.Queue[str | None]]:
+        """Give the raw payloads from now on; at most `limit` wait, then None says that the reader was too slow."""
+        queue: asyncio.Queue[str | None] = asyncio.Queue(limit + 1)
+        self._raw.add(queue)
+        try:
+            yield queue
+        finally:
+            self._raw.discard(queue)
+
+    def close(self) -> None:
+        """Stop all refreshes."""
+        for view in self._views():
+            view.close()
+
+    def _handle_payload(self, payload: str) -> None:
+        if self.summary_source.hear(payload):
+            self._summary.touch()
+        for queue in list(self._raw):
+            if queue.qsize() >= queue.maxsize - 1:
+                self._raw.discard(queue)
+                queue.put_nowait(None)
+            else:
+                queue.put_nowait(payload)
+
+    def _views(self) -> Iterator[LiveView]:
+        yield from self._items.values()
+        yield self._summary
+
+    def _live(self, view: View) -> LiveView:
+        if view not in self._items:
+            self._items[view] = LiveView(ItemList(view, self._pool, self._pieces))
+        self._items.move_to_end(view)
+        return self._items[view]
+
+    def _forget_idle_views(self) -> None:
+        """Keep a few views that nobody looks at: who returns gets a difference instead of everything."""
+        idle = [view for view, live in self._items.items() if not live.watchers]
+        for view in idle[: max(0, len(idle) - IDLE_VIEWS)]:
+            self._items.pop(view).close()
+
+    def _beat_frame(self) -> str:
+        """Render the beat; it carries the clock by which the page says how long ago a row changed."""
+        minutes = int(time.time() // 60)
+        clock = Partial("#rows", "outerMorph", f'<tbody id="rows" data-now="{minutes}" data-same></tbody>')
+        beat = Partial("#beat", "outerHTML", self._pieces.render("_beat.html"))
+        return self._pieces.partial(beat) + self._pieces.partial(clock)

@@ -1,0 +1,160 @@
+"""Live views: one refresh for all who look at the same, and a frame from whatever each of them has."""
+
+import asyncio
+import logging
+import random
+import time
+from collections import OrderedDict
+from collections.abc import Iterable
+from typing import Protocol
+
+import psycopg
+
+from webapp.changes import Change
+from webapp.difference import Entry, Partial, Snapshot, difference, everything
+
+logger = logging.getLogger(__name__)
+
+REFRESH_INTERVAL_S = 0.125
+REFRESH_BURST = 2
+RECENT_SNAPSHOTS = 20
+CERTAIN_FOR_S = 1.7
+
+
+class Source(Protocol):
+    """What a live view shows: how to read it, what touches it, and how its pieces are rendered."""
+
+    async def load(self) -> Snapshot:
+        """Read and render what is to be shown now, with one statement per list."""
+
+    def touched_by(self, change: Change, shown: Snapshot | None) -> bool:
+        """Whether a change can alter what is shown; `shown` is None while that is not certain."""
+
+    def highlight(self, entry: Entry, before: Entry | None) -> str:
+        """Render an entry that changed or came."""
+
+    def stub(self, entry: Entry) -> str:
+        """Render the empty element that stands for an unchanged entry."""
+
+    def frame(self, partials: Iterable[Partial], revision: str) -> str:
+        """Render a frame that ends with the revision the page then shows."""
+
+
+class LiveView:
+    """A view while people look at it, and for a while after: its newest snapshot and a few recent ones."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._recent: OrderedDict[str, Snapshot] = OrderedDict()
+        self._frames: dict[str, str] = {}
+        self._snapshot: Snapshot | None = None
+        self._dirty = True
+        self._refreshing: asyncio.Task[None] | None = None
+        self._current_as_of = float("-inf")
+        self._next_refresh_at = 0.0
+        self.refreshes_started = 0
+        self.refreshes_finished = 0
+        self.watchers: set[asyncio.Event] = set()
+
+    def hear(self, changes: Iterable[Change]) -> None:
+        """Take note of committed changes; refresh if one can alter what is shown."""
+        shown = None if self._refreshing else self._snapshot
+        if not self._dirty and any(self._source.touched_by(change, shown) for change in changes):
+            self.touch()
+
+    def touch(self) -> None:
+        """Note that what is shown may be old. Also while nobody looks: the next to come must not be told `equal`."""
+        self._dirty = True
+        if self.watchers and self._refreshing is None:
+            self._refreshing = asyncio.create_task(self._refresh_while_dirty())
+
+    def is_certain(self) -> bool:
+        """Whether what is shown is what the database says, as far as the change feed knows."""
+        settled = not self._dirty and self._refreshing is None
+        return settled or time.monotonic() - self._current_as_of < CERTAIN_FOR_S
+
+    def close(self) -> None:
+        """Stop refreshing."""
+        if self._refreshing is not None:
+            self._refreshing.cancel()
+
+    def watch(self, wake: asyncio.Event, revision: str) -> "Cursor":
+        """Let `wake` be set at each new snapshot; return the cursor of a page that shows `revision`."""
+        self.watchers.add(wake)
+        if self._dirty or revision not in self._recent:
+            self.touch()
+        wake.set()
+        return Cursor(self, revision, not_before=self.refreshes_started + 1 if self._dirty else 0)
+
+    def unwatch(self, wake: asyncio.Event) -> None:
+        """Forget a watcher."""
+        self.watchers.discard(wake)
+
+    def frame_since(self, revision: str) -> tuple[str | None, str]:
+        """Return the frame for a page that shows `revision`, None if it shows all, and the newest revision."""
+        newest = self._snapshot
+        if newest is None or revision == newest.revision:
+            return None, revision
+        if revision not in self._frames:
+            old = self._recent.get(revision)
+            partials = difference(old, newest, self._source.highlight, self._source.stub) if old else everything(newest)
+            self._frames[revision] = self._source.frame(partials, newest.revision)
+        return self._frames[revision], newest.revision
+
+    async def _refresh_while_dirty(self) -> None:
+        """One refresh at a time; `_dirty` is cleared before the query, so a change during it is never missed."""
+        failures = 0
+        try:
+            while self._dirty and self.watchers:
+                await self._wait_for_turn()
+                self._dirty = False
+                self.refreshes_started += 1
+                started_at = time.monotonic()
+                try:
+                    self._show(await self._source.load())
+                except (psycopg.Error, OSError) as error:
+                    self._dirty = True
+                    failures += 1
+                    logger.warning("a view could not be refreshed: %s", str(error).strip().partition("\n")[0])
+                    await asyncio.sleep(random.uniform(0.1, min(0.2 * 2**failures, 3)))  # noqa: S311
+                else:
+                    self._current_as_of, failures = started_at, 0
+        finally:
+            self._refreshing = None
+
+    async def _wait_for_turn(self) -> None:
+        """Start at once while calm, a few times in a row; be coalesced to the interval while busy."""
+        now = time.monotonic()
+        self._next_refresh_at = max(self._next_refresh_at, now - (REFRESH_BURST - 1) * REFRESH_INTERVAL_S)
+        wait_s = self._next_refresh_at - now
+        self._next_refresh_at += REFRESH_INTERVAL_S
+        if wait_s > 0:
+            await asyncio.sleep(wait_s)
+
+    def _show(self, snapshot: Snapshot) -> None:
+        self.refreshes_finished = self.refreshes_started
+        if self._snapshot is None or snapshot.revision != self._snapshot.revision:
+            self._snapshot = snapshot
+            self._frames.clear()
+        self._recent[snapshot.revision] = snapshot
+        self._recent.move_to_end(snapshot.revision)
+        if len(self._recent) > RECENT_SNAPSHOTS:
+            self._recent.popitem(last=False)
+        for wake in self.watchers:
+            wake.set()
+
+
+class Cursor:
+    """What one page shows of a live view. A page that was away, is slow or is new differs only in its revision."""
+
+    def __init__(self, view: LiveView, revision: str, *, not_before: int) -> None:
+        self.view = view
+        self._revision = revision
+        self._not_before = not_before
+
+    def take_frame(self) -> str | None:
+        """Return the frame that brings the page to the newest snapshot, and move there; None: nothing to send."""
+        if self.view.refreshes_finished < self._not_before:
+            return None
+        frame, self._revision = self.view.frame_since(self._revision)
+        return frame

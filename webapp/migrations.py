@@ -1,0 +1,143 @@
+"""Forward-only migrations: sql/migrations/NNNN_name.sql, applied in order, each once, all in one transaction."""
+
+import hashlib
+from dataclasses import dataclass
+
+import psycopg
+from psycopg.rows import tuple_row
+
+from webapp.queries import SQL
+from webapp.settings import SetupError
+
+LOCK = 0x11FE_0001  # names the advisory lock; any number that other programs do not use
+OLDEST_SERVER = 150000
+_HISTORY = b"""
+    CREATE TABLE IF NOT EXISTS public.inventory_migrations (
+        name text PRIMARY KEY,
+        checksum text NOT NULL,
+        applied_at timestamptz NOT NULL DEFAULT now())"""
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """One file: its name without the ending, its statements, and their SHA-256."""
+
+    name: str
+    statements: bytes
+
+    @property
+    def checksum(self) -> str:
+        """SHA-256 of the statements, in hexadecimal."""
+        return hashlib.sha256(self.statements).hexdigest()
+
+
+def all_migrations() -> list[Migration]:
+    """Return the migrations of this release, oldest first."""
+    return [Migration(file.stem, file.read_bytes()) for file in sorted((SQL / "migrations").glob("*.sql"))]
+
+
+def migrate(conninfo: str) -> list[str]:
+    """Bring the database to this release's schema; return the names of what was applied.
+
+    Several processes may call it at once. Raises `SetupError` where an operator must act.
+    """
+    try:
+        with psycopg.connect(conninfo, connect_timeout=10, prepare_threshold=None, row_factory=tuple_row) as connection:
+            _check_server(connection)
+            return _apply_missing(connection)
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise SetupError(_privilege_help(error, conninfo)) from error
+    except psycopg.OperationalError as error:
+        raise SetupError(f"The database cannot be used: {_first_line(error)}\n{_connection_help(error)}") from error
+    except psycopg.Error as error:
+        hint = error.diag.message_hint or "Nothing was changed."
+        raise SetupError(f"The database could not be prepared: {_first_line(error)}\n{hint}") from error
+
+
+def _check_server(connection: psycopg.Connection[tuple[str]]) -> None:
+    if connection.info.server_version < OLDEST_SERVER:
+        raise SetupError(f"PostgreSQL {connection.info.server_version // 10000} is too old: version 15 or later is needed.")
+    row = connection.execute("SELECT pg_is_in_recovery()::text, current_setting('server_encoding')").fetchone()
+    in_recovery, encoding = row or ("", "")
+    if in_recovery == "true":
+        raise SetupError("DATABASE_URL leads to a standby, which can neither LISTEN nor be written to: name the primary.")
+    if encoding != "UTF8":
+        raise SetupError(
+            f"The database's encoding is {encoding}, but names may be in any script: UTF8 is needed.\n"
+            "This line makes one: CREATE DATABASE inventory ENCODING 'UTF8' TEMPLATE template0;"
+        )
+
+
+def _apply_missing(connection: psycopg.Connection[tuple[str]]) -> list[str]:
+    known = all_migrations()
+    connection.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
+    applied = _applied(connection)
+    _check_history(applied, known)
+    missing = [migration for migration in known if migration.name not in applied]
+    if missing and not applied:
+        _check_foreign_table(connection)
+        connection.execute(_HISTORY)
+    for migration in missing:
+        connection.execute(migration.statements)
+        connection.execute(
+            "INSERT INTO public.inventory_migrations (name, checksum) VALUES (%s, %s)",
+            [migration.name, migration.checksum],
+        )
+    return [migration.name for migration in missing]
+
+
+def _applied(connection: psycopg.Connection[tuple[str]]) -> dict[str, str]:
+    found = connection.execute("SELECT to_regclass('public.inventory_migrations')::text").fetchone()
+    if found is None or found[0] is None:
+        return {}
+    rows = connection.execute("SELECT name, checksum FROM public.inventory_migrations").fetchall()
+    return {name: checksum for name, checksum in rows}  # type: ignore[misc]
+
+
+def _check_history(applied: dict[str, str], known: list[Migration]) -> None:
+    checksums = {migration.name: migration.checksum for migration in known}
+    if newer := sorted(applied.keys() - checksums.keys()):
+        raise SetupError(
+            f"The database's schema is newer than this release: it has {', '.join(newer)}.\n"
+            "Start the release that made it, or a later one."
+        )
+    if changed := sorted(name for name, checksum in applied.items() if checksums[name] != checksum):
+        raise SetupError(
+            f"These migrations were changed after they had been applied: {', '.join(changed)}.\n"
+            "Put the files back as they were released; a change of the schema is a new migration."
+        )
+
+
+def _check_foreign_table(connection: psycopg.Connection[tuple[str]]) -> None:
+    tables = connection.execute(
+        "SELECT relname::text FROM pg_class WHERE relnamespace = 'public'::regnamespace"
+        " AND relname IN ('inventory', 'inventory_changes', 'inventory_epoch', 'inventory_migrations')"
+    ).fetchall()
+    if tables:
+        raise SetupError(
+            f"The database has a table of another program called {tables[0][0]}.\n"
+            "Give Live Inventory a database of its own: CREATE DATABASE inventory_live;"
+        )
+
+
+def _privilege_help(error: psycopg.Error, conninfo: str) -> str:
+    parts = psycopg.conninfo.conninfo_to_dict(conninfo)
+    role = parts.get("user") or "the_role_of_DATABASE_URL"
+    return (
+        f"The database's role may not create what is needed: {_first_line(error)}\n"
+        "Since PostgreSQL 15 GRANT ALL ON DATABASE does not include this right. As the database's owner, in that"
+        f' database: GRANT USAGE, CREATE ON SCHEMA public TO "{role}";'
+    )
+
+
+def _connection_help(error: psycopg.Error) -> str:
+    text = str(error)
+    if "password" in text or "authentication" in text:
+        return "Check the user and the password in DATABASE_URL."
+    if "does not exist" in text:
+        return "Create it first (CREATE DATABASE ...; CREATE USER ...;), or mend its name in DATABASE_URL."
+    return "Check DATABASE_URL and that the server runs: psql \"$DATABASE_URL\" -c 'SELECT 1'"
+
+
+def _first_line(error: psycopg.Error) -> str:
+    return error.diag.message_primary or str(error).strip().partition("\n")[0]
