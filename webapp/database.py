@@ -89,7 +89,7 @@ async def _configure(connection: Connection) -> None:
     await connection.execute("SET statement_timeout = '15s'; SET jit = off")
 
 
-async def fetch(pool: AsyncConnectionPool[Connection], query: Any, parameters: Any = None) -> list[dict[str, Any]]:  # noqa: ANN401
+async def fetch(pool: AsyncConnectionPool[Connection], query: Any, parameters: Any = None) -> list[dict[str, Any]]:
     """Run one statement on a connection of the pool; return its rows."""
     async with pool.connection() as connection:
         cursor = await connection.execute(query, parameters)

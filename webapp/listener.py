@@ -146,7 +146,9 @@ class _Connected:
         while notification := libpq.notifies():
             self._payloads.append(notification.extra.decode("utf-8", "replace"))
 
-    async def _execute(self, statement: bytes, parameters: Mapping[str, object] | None = None) -> psycopg.AsyncCursor[DictRow]:
+    async def _execute(
+        self, statement: bytes, parameters: Mapping[str, object] | None = None
+    ) -> psycopg.AsyncCursor[DictRow]:
         with self._hang_up_after(ANSWER_LIMIT_S):
             return await self._connection.execute(statement, parameters)
 

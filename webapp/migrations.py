@@ -4,11 +4,12 @@ import hashlib
 from dataclasses import dataclass
 
 import psycopg
-from psycopg.rows import tuple_row
+from psycopg.rows import TupleRow, tuple_row
 
 from webapp.queries import SQL
 from webapp.settings import SetupError
 
+Connection = psycopg.Connection[TupleRow]
 LOCK = 0x11FE_0001  # names the advisory lock; any number that other programs do not use
 OLDEST_SERVER = 150000
 _HISTORY = b"""
@@ -54,13 +55,13 @@ def migrate(conninfo: str) -> list[str]:
         raise SetupError(f"The database could not be prepared: {_first_line(error)}\n{hint}") from error
 
 
-def _check_server(connection: psycopg.Connection[tuple[str]]) -> None:
+def _check_server(connection: Connection) -> None:
     if connection.info.server_version < OLDEST_SERVER:
-        raise SetupError(f"PostgreSQL {connection.info.server_version // 10000} is too old: version 15 or later is needed.")
-    row = connection.execute("SELECT pg_is_in_recovery()::text, current_setting('server_encoding')").fetchone()
-    in_recovery, encoding = row or ("", "")
-    if in_recovery == "true":
-        raise SetupError("DATABASE_URL leads to a standby, which can neither LISTEN nor be written to: name the primary.")
+        major = connection.info.server_version // 10000
+        raise SetupError(f"PostgreSQL {major} is too old: version 15 or later is needed.")
+    if _setting(connection, "in_hot_standby") == "on":
+        raise SetupError("DATABASE_URL leads to a standby, which cannot be written to: name the primary.")
+    encoding = _setting(connection, "server_encoding")
     if encoding != "UTF8":
         raise SetupError(
             f"The database's encoding is {encoding}, but names may be in any script: UTF8 is needed.\n"
@@ -68,7 +69,12 @@ def _check_server(connection: psycopg.Connection[tuple[str]]) -> None:
         )
 
 
-def _apply_missing(connection: psycopg.Connection[tuple[str]]) -> list[str]:
+def _setting(connection: Connection, name: str) -> str:
+    row = connection.execute("SELECT current_setting(%s)", [name]).fetchone()
+    return str(row[0]) if row else ""
+
+
+def _apply_missing(connection: Connection) -> list[str]:
     known = all_migrations()
     connection.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
     applied = _applied(connection)
@@ -86,12 +92,12 @@ def _apply_missing(connection: psycopg.Connection[tuple[str]]) -> list[str]:
     return [migration.name for migration in missing]
 
 
-def _applied(connection: psycopg.Connection[tuple[str]]) -> dict[str, str]:
+def _applied(connection: Connection) -> dict[str, str]:
     found = connection.execute("SELECT to_regclass('public.inventory_migrations')::text").fetchone()
     if found is None or found[0] is None:
         return {}
     rows = connection.execute("SELECT name, checksum FROM public.inventory_migrations").fetchall()
-    return {name: checksum for name, checksum in rows}  # type: ignore[misc]
+    return dict(rows)
 
 
 def _check_history(applied: dict[str, str], known: list[Migration]) -> None:
@@ -108,7 +114,7 @@ def _check_history(applied: dict[str, str], known: list[Migration]) -> None:
         )
 
 
-def _check_foreign_table(connection: psycopg.Connection[tuple[str]]) -> None:
+def _check_foreign_table(connection: Connection) -> None:
     tables = connection.execute(
         "SELECT relname::text FROM pg_class WHERE relnamespace = 'public'::regnamespace"
         " AND relname IN ('inventory', 'inventory_changes', 'inventory_epoch', 'inventory_migrations')"

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Depends, Request
@@ -139,15 +139,15 @@ def _done(request: Request) -> Response:
 async def _page(  # noqa: PLR0913
     view: View, complaints: list[str], form: ItemForm, status: int, *, pool: Pool, pieces: Pieces, hub: Hub
 ) -> Response:
-    values, summary, totals, locations = await asyncio.gather(
+    values, overview, locations = await asyncio.gather(
         _view_values(view, complaints, pool, pieces),
-        hub.summary_source.load(),
-        hub.summary_source.totals(),
+        hub.summary_source.read(),
         fetch(pool, QUERIES["locations"]),
     )
+    summary = hub.summary_source.render(overview)
     values |= {
         "form": form,
-        "totals": totals,
+        "totals": overview.totals,
         "activity_html": _joined(summary.lists["activity"]),
         "notices_html": _joined(summary.lists["notices"]),
         "summary_revision": summary.revision,
@@ -156,7 +156,7 @@ async def _page(  # noqa: PLR0913
     return _html(pieces, "items/index.html", status=status, **values)
 
 
-async def _view_values(view: View, complaints: list[str], pool: Pool, pieces: Pieces) -> dict[str, object]:
+async def _view_values(view: View, complaints: list[str], pool: Pool, pieces: Pieces) -> dict[str, Any]:
     source = ItemList(view, pool, pieces)
     listing = await source.read()
     shown = source.render(listing)
@@ -174,7 +174,7 @@ def _joined(entries: tuple[Entry, ...]) -> Markup:
     return Markup("").join(Markup(entry.html) for entry in entries)  # noqa: S704 - rendered by our templates
 
 
-def _html(pieces: Pieces, template: str, *, status: int = 200, **values: object) -> Response:
+def _html(pieces: Pieces, template: str, *, status: int = 200, **values: Any) -> Response:
     # no-cache, not no-store: the back/forward cache may keep a page, its socket brings it up to date.
     headers = {"Vary": "HX-Request-Type", "Cache-Control": "no-cache"}
     return HTMLResponse(pieces.render(template, **values), status, headers)

@@ -52,7 +52,7 @@ class Renderer:
         self._environment.globals.update(static_url=static_url, timezone=timezone.key)
         self._environment.filters.update(local=self._local, minutes=_minutes)
 
-    def render(self, template: str, **values: Any) -> str:  # noqa: ANN401 - templates take what they show
+    def render(self, template: str, **values: Any) -> str:
         """Render a template, page or piece, without white space around it."""
         return self._environment.get_template(template).render(values).strip()
 

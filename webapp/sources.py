@@ -131,16 +131,20 @@ class Summary:
         return True
 
     async def load(self) -> Snapshot:
-        """Read totals and the latest changes; the notices are this process's own and not in the database."""
-        totals = await self.totals()
-        rows = await fetch(self._pool, QUERIES["latest_changes"], {"limit": LATEST_CHANGES})
-        changes = tuple(self._pieces.change(LoggedChange.from_row(row)) for row in rows)
-        elements = {"totals": self._pieces.render("summary/_totals.html", totals=totals)}
-        return Snapshot({"activity": changes, "notices": tuple(self._notices)}, elements, build())
+        """Read and render what is to be shown now."""
+        return self.render(await self.read())
 
-    async def totals(self) -> Mapping[str, Any]:
-        """Read the totals: `items`, `units`, `low`."""
-        return (await fetch(self._pool, QUERIES["totals"]))[0]
+    async def read(self) -> "Overview":
+        """Read totals and the latest changes."""
+        (totals,) = await fetch(self._pool, QUERIES["totals"])
+        rows = await fetch(self._pool, QUERIES["latest_changes"], {"limit": LATEST_CHANGES})
+        return Overview(Totals(**totals), tuple(map(LoggedChange.from_row, rows)))
+
+    def render(self, overview: "Overview") -> Snapshot:
+        """Render an overview; the notices are this process's own and not in the database."""
+        lists = {"activity": tuple(map(self._pieces.change, overview.changes)), "notices": tuple(self._notices)}
+        totals = self._pieces.render("summary/_totals.html", totals=overview.totals)
+        return Snapshot(lists, {"totals": totals}, build())
 
     def touched_by(self, change: Change, shown: Snapshot | None) -> bool:  # noqa: ARG002
         """Every change is told."""
@@ -157,6 +161,23 @@ class Summary:
     def frame(self, partials: Iterable[Partial], revision: str) -> str:
         """Render a frame of the summary."""
         return self._pieces.frame(partials, "summary-revision", "summary/_revision.html", revision)
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """The whole inventory in three numbers: its items, their quantities added up, and how many are low."""
+
+    items: int
+    units: int
+    low: int
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """What the summary shows: the totals, and the latest changes, newest first."""
+
+    totals: Totals
+    changes: "tuple[LoggedChange, ...]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,9 +210,9 @@ class LoggedChange:
         update = row["operation"] == "update"
         texts = ("name", "unit", "location", "reorder_level")
         others = tuple(field for field in texts if update and row[f"before_{field}"] != row[f"after_{field}"])
-        quantities = (row["before_quantity"], row["after_quantity"])
-        same = (row[field] for field in ("id", "operation", "item_id", "name"))
-        return cls(*same, *quantities, others, row["who"], row["how"], row["at"])
+        same = {field: row[field] for field in ("id", "operation", "item_id", "name", "who", "how", "at")}
+        quantities = {"quantity_before": row["before_quantity"], "quantity_after": row["after_quantity"]}
+        return cls(**same, **quantities, other_fields=others)
 
 
 class Pieces:
@@ -211,7 +232,7 @@ class Pieces:
 
     def partial(self, partial: Partial) -> str:
         """Render one swap."""
-        return self.render("live/partial.html", target=partial.target, swap=partial.swap, html=Markup(partial.html))
+        return self.render("live/partial.html", target=partial.target, swap=partial.swap, html=Markup(partial.html))  # noqa: S704 - ours
 
     def _item(self, item: Item) -> Entry:
         html = self.render("items/_row.html", item=item, changed=frozenset(), tick="a")
