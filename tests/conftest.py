@@ -1,0 +1,62 @@
+"""Real parts for the tests: a PostgreSQL cluster per worker, a database per test, a Chromium per run."""
+
+import os
+import secrets
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg import sql
+from psycopg.conninfo import make_conninfo
+
+from webapp.embedded import EmbeddedServer
+from webapp.migrations import migrate
+
+
+@pytest.fixture(scope="session")
+def admin_url() -> Iterator[str]:
+    """Address of a server where databases may be created: TEST_DATABASE_URL, or one that lives as long as the run."""
+    if url := os.environ.get("TEST_DATABASE_URL"):
+        yield url
+        return
+    folder = Path(tempfile.mkdtemp(prefix="live-inventory-test-"))
+    folder.chmod(0o755)
+    server = EmbeddedServer(folder / "postgres", durable=False)
+    try:
+        url = server.start()
+        server.guard(delete=True)
+        yield url
+    finally:
+        server.stop("immediate")
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def template(admin_url: str) -> str:
+    """Name of a migrated database that others are copied from."""
+    name = f"template_{secrets.token_hex(4)}"
+    with psycopg.connect(admin_url, autocommit=True) as connection:
+        connection.execute(sql.SQL("CREATE DATABASE {} ENCODING 'UTF8' TEMPLATE template0").format(sql.Identifier(name)))
+    migrate(make_conninfo(admin_url, dbname=name))
+    return name
+
+
+@pytest.fixture
+def database_url(admin_url: str, template: str) -> Iterator[str]:
+    """Address of a fresh, migrated, empty database."""
+    name = f"test_{secrets.token_hex(6)}"
+    create = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy")
+    with psycopg.connect(admin_url, autocommit=True) as connection:
+        connection.execute(create.format(sql.Identifier(name), sql.Identifier(template)))
+        yield make_conninfo(admin_url, dbname=name)
+        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[psycopg.Connection]:
+    """A connection to the test's database, autocommit, as any program would have it."""
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        yield connection
