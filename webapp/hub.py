@@ -2,16 +2,15 @@
 
 import asyncio
 import logging
-import time
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from webapp.changes import Changes, Event, Heard, Resync
-from webapp.difference import Partial
 from webapp.inventory import Pool
 from webapp.listener import Listener
 from webapp.live import CERTAIN_FOR_S, Cursor, LiveView
+from webapp.rendering import now_minutes
 from webapp.sources import ItemList, Pieces, Summary
 from webapp.views import View
 
@@ -157,7 +156,4 @@ class Hub:
 
     def _beat_frame(self) -> str:
         """Render the beat; it carries the clock by which the page says how long ago a row changed."""
-        minutes = int(time.time() // 60)
-        clock = Partial("#rows", "outerMorph", f'<tbody id="rows" data-now="{minutes}" data-same></tbody>')
-        beat = Partial("#beat", "outerHTML", self._pieces.render("_beat.html"))
-        return self._pieces.partial(beat) + self._pieces.partial(clock)
+        return self._pieces.render("live/beat.html", now_minutes=now_minutes())

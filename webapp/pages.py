@@ -1,9 +1,8 @@
 """The pages and forms: each route reads, acts, and answers with HTML."""
 
 import asyncio
-import time
 from typing import Annotated, Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
@@ -16,7 +15,7 @@ from webapp.forms import ItemForm, whole_number
 from webapp.hub import Hub
 from webapp.inventory import Author, Pool
 from webapp.queries import QUERIES
-from webapp.rendering import Renderer
+from webapp.rendering import Renderer, now_minutes
 from webapp.socket import HubOfApp
 from webapp.sources import ItemList, Pieces
 from webapp.views import View
@@ -132,8 +131,8 @@ def _done(request: Request) -> Response:
         return Response(status_code=204)
     came_from = urlsplit(request.headers.get("referer", ""))
     same_site = came_from.netloc == request.headers.get("host")
-    back = View.parse(dict(part.split("=", 1) for part in came_from.query.split("&") if "=" in part))[0].url
-    return RedirectResponse(back if same_site else "/", 303)
+    back, _ = View.parse(dict(parse_qsl(came_from.query)))
+    return RedirectResponse(back.url if same_site else "/", 303)
 
 
 async def _page(  # noqa: PLR0913
@@ -147,6 +146,7 @@ async def _page(  # noqa: PLR0913
     summary = hub.summary_source.render(overview)
     values |= {
         "form": form,
+        "now_minutes": now_minutes(),
         "totals": overview.totals,
         "activity_html": _joined(summary.lists["activity"]),
         "notices_html": _joined(summary.lists["notices"]),
@@ -165,7 +165,6 @@ async def _view_values(view: View, complaints: list[str], pool: Pool, pieces: Pi
         "complaints": complaints,
         "items_html": _joined(shown.lists["rows"]),
         "revision": shown.revision,
-        "now_minutes": int(time.time() // 60),
         **listing.values(view),
     }
 

@@ -1,6 +1,6 @@
 """Jinja templates to HTML; the page and the push render the same pieces with it."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cache
 from hashlib import blake2b
 from pathlib import Path
@@ -61,6 +61,10 @@ class Renderer:
         return at.astimezone(self._timezone).strftime("%Y-%m-%d %H:%M:%S")
 
 
+def now_minutes() -> int:
+    """Return the page's clock, see `data-now`: whole minutes since 1970."""
+    return _minutes(datetime.now(UTC))
+
+
 def _minutes(at: datetime) -> int:
-    """Whole minutes since 1970: the unit of the page's clock, see `data-now`."""
     return int(at.timestamp() // 60)
