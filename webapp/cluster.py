@@ -117,7 +117,7 @@ class Cluster:
         return True
 
     def _launch(self) -> None:
-        self._forget_dead_server()
+        self._clear_remains()
         if self._run("pg_ctl", "-D", str(self.folder), "status", accept=(0, 3)) == 0:
             raise SetupError(f"PostgreSQL in {self.folder} runs but does not answer; see server.log there.")
         self._own(self._new_socket_dir())
@@ -127,13 +127,15 @@ class Cluster:
         log = str(self.folder / "server.log")
         self._run("pg_ctl", "-D", str(self.folder), "-l", log, "-w", "-t", "60", "-o", line, "start")
 
-    def _forget_dead_server(self) -> None:
-        """Remove a pid file whose number now belongs to another program, which stops PostgreSQL from starting.
+    def _clear_remains(self) -> None:
+        """Remove the lock files of a server that is gone; their number may belong to another program by now.
 
-        Every process of PostgreSQL works in the data folder; where /proc cannot tell, the file stays.
+        Every process of PostgreSQL works in the data folder; where /proc cannot tell, the files stay.
         """
-        if self._pid_file.exists() and Path("/proc/self/cwd").exists() and not any(map(self._works_here, _processes())):
-            self._pid_file.unlink()
+        if Path("/proc/self/cwd").exists() and not any(map(self._works_here, _processes())):
+            socket = self._new_socket_dir() / ".s.PGSQL.5432"
+            for file in (self._pid_file, socket, socket.with_name(f"{socket.name}.lock")):
+                file.unlink(missing_ok=True)
 
     def _works_here(self, process: Path) -> bool:
         try:
