@@ -59,6 +59,11 @@ class EmbeddedServer:
         """The psql of the server's release."""
         return self.bin / "psql"
 
+    @property
+    def url(self) -> str:
+        """The address of the database `inventory`, also while the server does not run."""
+        return self._cluster.url(DATABASE)
+
     def start(self) -> str:
         """Start the server unless it runs; return the URL of the database `inventory`, made if missing."""
         with self._explained():
@@ -66,7 +71,7 @@ class EmbeddedServer:
             with self._locked():
                 self._join()
                 self._cluster.bring_up(DATABASE)
-        return self._cluster.url(DATABASE)
+        return self.url
 
     def guard(self, *, delete: bool = False) -> None:
         """Let a process of its own stop the server (and delete the data) when its last user has ended, however."""

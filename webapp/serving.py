@@ -1,0 +1,83 @@
+"""uvicorn, as this application needs it; the socket is ours, so that an error is told before anything is started."""
+
+import errno
+import socket
+import sys
+from typing import Any
+
+import uvicorn
+from uvicorn.supervisors import ChangeReload
+
+from webapp.settings import RESOURCES, SetupError
+
+MAX_MESSAGE_BYTES = 64 * 1024  # browsers send a revision, nothing larger
+GOODBYE_SECONDS = 3
+_LOGGING: dict[str, Any] = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "plain"}},
+    "loggers": {"webapp": {"level": "INFO"}},
+    "root": {"level": "WARNING", "handlers": ["stderr"]},
+}
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a listening socket; port 0 takes any free one. Raises `SetupError` where that cannot be."""
+    try:
+        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        both = family == socket.AF_INET6 and host == "::" and socket.has_dualstack_ipv6()
+        return socket.create_server(address[:2], family=family, backlog=2048, dualstack_ipv6=both)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise SetupError(
+                f"Port {port} is in use already: stop what uses it, or take another: PORT={port + 1}"
+            ) from error
+        raise SetupError(f"Cannot listen on {host}, port {port}: {error.strerror}") from error
+
+
+def run(listening: socket.socket, notes: list[str], *, reload: bool) -> None:
+    """Serve until a signal ends it; the page's address and the notes are printed once it can be opened."""
+    config = uvicorn.Config(
+        "webapp.main:app",
+        ws_max_size=MAX_MESSAGE_BYTES,
+        ws_per_message_deflate=False,
+        server_header=False,
+        proxy_headers=False,
+        access_log=False,
+        log_config=_LOGGING,
+        timeout_graceful_shutdown=GOODBYE_SECONDS,
+        **(_reload_options() if reload else {}),
+    )
+    server = _Server(config, [f"Live Inventory is on {_page_url(listening)}", *notes])
+    if reload:
+        ChangeReload(config, target=server.run, sockets=[listening]).run()
+    else:
+        server.run(sockets=[listening])
+
+
+class _Server(uvicorn.Server):
+    """Tells where the page is when it can be opened."""
+
+    def __init__(self, config: uvicorn.Config, lines: list[str]) -> None:
+        super().__init__(config)
+        self._lines = lines
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            sys.stdout.write("".join(f"{line}\n" for line in self._lines))
+            sys.stdout.flush()
+
+
+def _reload_options() -> dict[str, Any]:
+    folders = [
+        str(RESOURCES / name) for name in ("webapp", "templates", "static", "sql") if (RESOURCES / name).is_dir()
+    ]
+    return {"reload": True, "reload_dirs": folders, "reload_includes": ["*.html", "*.css", "*.sql", "*.svg"]}
+
+
+def _page_url(listening: socket.socket) -> str:
+    host, port, *_ = listening.getsockname()
+    shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104
+    return f"http://{shown}:{port}"
