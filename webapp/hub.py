@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from webapp.changes import Changes, Event, Heard, Resync
@@ -23,14 +23,16 @@ IDLE_VIEWS = 200
 class Page:
     """One open page: the cursors of what it shows, and a wake-up for whoever writes to its socket."""
 
-    def __init__(self, items: LiveView, summary: LiveView) -> None:
+    def __init__(self, items: LiveView, summary: LiveView, beat_frame: Callable[[], str | None]) -> None:
         self._views = (items, summary)
+        self._beat_frame = beat_frame
         self._cursors: tuple[Cursor, ...] = ()
-        self._beat: str | None = None
+        self._beat_is_due = False
         self.wake = asyncio.Event()
 
     def resume(self, items_revision: str, summary_revision: str) -> None:
-        """Follow both views from what the page says it shows."""
+        """Follow both views from what the page says it shows; it shall hear at once that it is live."""
+        self._beat_is_due = True
         items, summary = self._views
         self._cursors = (items.watch(self.wake, items_revision), summary.watch(self.wake, summary_revision))
 
@@ -39,11 +41,10 @@ class Page:
         for view in self._views:
             view.unwatch(self.wake)
 
-    def beat(self, frame: str) -> None:
-        """Tell the page that it is live, if what it shows is certain."""
-        if self._cursors and all(view.is_certain() for view in self._views):
-            self._beat = frame
-            self.wake.set()
+    def beat(self) -> None:
+        """Tell the page that it is live, as soon as what it shows is certain."""
+        self._beat_is_due = True
+        self.wake.set()
 
     async def next_frame(self) -> str:
         """Wait for something to send: whatever the page lacks, in one frame, never older states."""
@@ -51,11 +52,16 @@ class Page:
             await self.wake.wait()
             self.wake.clear()
             frames = [frame for cursor in self._cursors if (frame := cursor.take_frame())]
-            if self._beat:
-                frames.append(self._beat)
-                self._beat = None
+            if beat := self._due_beat():
+                frames.append(beat)
             if frames:
                 return "".join(frames)
+
+    def _due_beat(self) -> str | None:
+        if not (self._beat_is_due and self._cursors and all(view.is_certain() for view in self._views)):
+            return None
+        self._beat_is_due = False
+        return self._beat_frame()
 
 
 class Hub:
@@ -92,10 +98,8 @@ class Hub:
         """Tell the pages regularly that they are live, as long as the change feed is sure of it."""
         while True:
             await asyncio.sleep(BEAT_S)
-            if self._listener.is_certain(CERTAIN_FOR_S):
-                frame = self._beat_frame()
-                for page in list(self._pages):
-                    page.beat(frame)
+            for page in list(self._pages):
+                page.beat()
 
     def is_certain(self) -> bool:
         """Whether the change feed was read successfully a moment ago."""
@@ -104,7 +108,7 @@ class Hub:
     @contextmanager
     def open_page(self, view: View) -> Iterator[Page]:
         """Let a page follow a view while the context lasts."""
-        page = Page(self._live(view), self._summary)
+        page = Page(self._live(view), self._summary, self._beat_frame)
         self._pages.add(page)
         try:
             yield page
@@ -154,6 +158,6 @@ class Hub:
         for view in idle[: max(0, len(idle) - IDLE_VIEWS)]:
             self._items.pop(view).close()
 
-    def _beat_frame(self) -> str:
-        """Render the beat; it carries the clock by which the page says how long ago a row changed."""
-        return self._pieces.render("live/beat.html", now_minutes=now_minutes())
+    def _beat_frame(self) -> str | None:
+        """Return the beat, one string for all pages, if the change feed is sure of what it told."""
+        return self._pieces.beat(now_minutes()) if self.is_certain() else None

@@ -223,6 +223,7 @@ class Pieces:
         self.item = lru_cache(CACHED_ROWS)(self._item)
         self.change = lru_cache(CACHED_ROWS)(self._change)
         self.stub = lru_cache(CACHED_ROWS)(self._stub)
+        self.beat = lru_cache(1)(self._beat)
         self.changed_item = lru_cache(CACHED_ROWS)(self._changed_item)
 
     def frame(self, partials: Iterable[Partial], revision_id: str, template: str, revision: str) -> str:
@@ -244,6 +245,10 @@ class Pieces:
 
     def _change(self, change: LoggedChange) -> Entry:
         return Entry(f"change-{change.id}", self.render("summary/_change.html", change=change), change)
+
+    def _beat(self, now_minutes: int) -> str:
+        """Render the beat; it carries the clock by which the page says how long ago something changed."""
+        return self.render("live/beat.html", now_minutes=now_minutes)
 
     def _stub(self, tag: str, element_id: str) -> str:
         return self.render("live/stub.html", tag=tag, id=element_id)

@@ -1,0 +1,100 @@
+from collections.abc import Callable
+
+import psycopg
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, expect
+
+from tests.e2e.conftest import open_live
+from tests.factories import make_item
+from tests.server import LiveServer
+
+
+def assert_accessible(page: Page) -> None:
+    results = Axe().run(page)
+    assert results.violations_count == 0, results.generate_report()
+
+
+def with_items(page: Page, server: LiveServer) -> None:
+    open_live(page, server.url)
+    expect(page.locator("#rows tr")).not_to_have_count(0)
+
+
+def with_errors(page: Page, server: LiveServer) -> None:
+    open_live(page, server.url)
+    page.locator("#new-item button").click()
+    expect(page.locator("#new-name-error")).to_be_visible()
+
+
+def with_message(page: Page, server: LiveServer) -> None:
+    open_live(page, server.url)
+    page.get_by_role("button", name="Take 1: pears").click()
+    expect(page.locator("#message p")).to_be_visible()
+
+
+def without_matches(page: Page, server: LiveServer) -> None:
+    open_live(page, f"{server.url}/?q=nothing&sort=colour")
+
+
+def while_stale(page: Page, server: LiveServer) -> None:
+    page.route_web_socket("**/live*", lambda socket: None)
+    page.goto(server.url)
+    expect(page.locator("#connection .stale")).to_be_visible()
+
+
+def deleting(page: Page, server: LiveServer) -> None:
+    page.goto(f"{server.url}/items/1/delete")
+
+
+def lost(page: Page, server: LiveServer) -> None:
+    page.goto(f"{server.url}/nowhere")
+
+
+STATES = [with_items, with_errors, with_message, without_matches, while_stale, deleting, lost]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 1280])
+@pytest.mark.parametrize("state", STATES)
+def test_axe_finds_nothing(
+    server: LiveServer,
+    database: psycopg.Connection,
+    page: Page,
+    state: Callable[[Page, LiveServer], None],
+    width: int,
+    scheme: str,
+) -> None:
+    make_item(database, name="apples", quantity=1, unit="boxes", location="Shelf 1", reorder_level=5)
+    make_item(database, name="pears", quantity=0)
+    page.emulate_media(color_scheme="dark" if scheme == "dark" else "light", reduced_motion="reduce")
+    page.set_viewport_size({"width": width, "height": 800})
+    state(page, server)
+    assert_accessible(page)
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "it scrolls sideways"
+
+
+def test_an_empty_inventory_is_accessible_too(server: LiveServer, page: Page) -> None:
+    open_live(page, server.url)
+    assert_accessible(page)
+
+
+def test_everything_is_reached_by_keyboard_in_a_sensible_order(
+    server: LiveServer, database: psycopg.Connection, page: Page
+) -> None:
+    make_item(database, name="apples", quantity=1)
+    open_live(page, server.url)
+    reached = []
+    for _ in range(24):
+        page.keyboard.press("Tab")
+        reached.append(page.evaluate("document.activeElement.id || document.activeElement.className"))
+        ring = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+        assert ring != "none", f"no visible focus on {reached[-1]}"
+    wanted = ["skip", "brand", "q", "location", "low", "sort-name", "take-1", "put-1", "delete-1", "new-name"]
+    assert [name for name in reached if name in wanted] == wanted
+
+
+def test_320_pixels_do_not_scroll_sideways(server: LiveServer, database: psycopg.Connection, page: Page) -> None:
+    make_item(database, name="a" * 200, quantity=9223372036854775807, unit="u" * 40, location="l" * 200)
+    page.set_viewport_size({"width": 320, "height": 640})
+    open_live(page, server.url)
+    assert page.evaluate("document.documentElement.scrollWidth") == 320
