@@ -1,0 +1,127 @@
+#!/usr/bin/env python3
+"""Get what the project needs, then run it; only Python 3.8 or later is assumed.
+
+    python3 dev.py serve        the page on http://127.0.0.1:8000, with a PostgreSQL of its own
+    python3 dev.py test         all tests, browser included; arguments go to pytest
+    python3 dev.py check        the linters and the type checker
+    python3 dev.py psql         the database; this and all other words go to `live-inventory`
+
+The locked packages go to .venv, and only when requirements.lock has changed.
+"""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent
+LOCK = ROOT / "requirements.lock"
+VENV = ROOT / ".venv"
+BIN = VENV / ("Scripts" if os.name == "nt" else "bin")
+PYTHON = BIN / ("python.exe" if os.name == "nt" else "python")
+UV = "uv==0.13.9"
+OLDEST = (3, 11)
+CHECKS = (
+    "ruff check .",
+    "ruff format --check .",
+    "mypy",
+    "djlint templates --lint --quiet --ignore=J018,H043",  # url_for is Flask's; a form's button is meant to submit
+    "squawk --config .squawk.toml sql/migrations/*.sql",
+)
+
+
+def main() -> None:
+    """Run one command; its exit status is this program's."""
+    command, *arguments = sys.argv[1:] or ["serve"]
+    if command in ("-h", "--help"):
+        print(__doc__)
+        return
+    os.chdir(ROOT)
+    ensure_packages()
+    if command == "test":
+        run(PYTHON, "-m", "tests.browser") or sys.exit(1)
+        become("pytest", *(arguments or ["-n", "2"]))
+    elif command == "check":
+        sys.exit(check())
+    else:
+        become("webapp", command, *arguments)
+
+
+def become(module: str, *arguments: str) -> None:
+    """Go on as a module of .venv, so that Ctrl-C and the exit status are its own."""
+    command = [str(PYTHON), "-m", module, *arguments]
+    if os.name == "nt":
+        sys.exit(subprocess.call(command))
+    os.execv(command[0], command)
+
+
+def check() -> str:
+    """Run every check; return what has failed, which is empty if all is well."""
+    failed = [line for line in CHECKS if not run(BIN / line.split()[0], *line.split()[1:])]
+    return "Failed: " + ", ".join(failed) if failed else ""
+
+
+def ensure_packages() -> None:
+    """Make .venv hold exactly the locked packages; while it does, nothing is done and no network is used."""
+    stamp = VENV / ".dev-stamp"
+    made_of = (LOCK.read_bytes(), str(ROOT).encode(), str(sys.version_info[:2]).encode())
+    wanted = hashlib.sha256(b"\n".join(made_of)).hexdigest()
+    if not (PYTHON.exists() and stamp.exists() and stamp.read_text() == wanted):
+        if not (with_uv() or with_pip() or after_apt()):
+            sys.exit("This needs uv, or pip, or Python 3.11 with venv. On Debian: sudo apt-get install python3-venv")
+        stamp.write_text(wanted)
+
+
+def with_uv() -> bool:
+    """Install with uv, from PATH or fetched by pip; where this Python is too old, uv finds or fetches another."""
+    uv = shutil.which("uv") or fetch_uv()
+    python = sys.executable if sys.version_info >= OLDEST else ">=3.11"
+    return (
+        bool(uv)
+        and run(uv, "venv", "--quiet", "--clear", "--python", python, VENV)
+        and run(uv, "pip", "sync", "--quiet", "--require-hashes", "--python", PYTHON, LOCK)
+    )
+
+
+def fetch_uv() -> str:
+    """Return the path of uv in .tools, or nothing; pip may do that also in an externally managed Python."""
+    folder = ROOT / ".tools" / UV
+    uv = folder / "bin" / ("uv.exe" if os.name == "nt" else "uv")
+    if not uv.exists() and find_spec("pip"):
+        run(sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--target", folder, UV)
+    return str(uv) if uv.exists() else ""
+
+
+def with_pip() -> bool:
+    """Install with venv and pip alone."""
+    return (
+        sys.version_info >= OLDEST
+        and find_spec("ensurepip") is not None
+        and run(sys.executable, "-m", "venv", "--clear", VENV)
+        and run(
+            PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes", "-r", LOCK
+        )
+    )
+
+
+def after_apt() -> bool:
+    """As root on Debian, install pip first."""
+    if not (shutil.which("apt-get") and hasattr(os, "geteuid") and os.geteuid() == 0):
+        return False
+    os.environ["DEBIAN_FRONTEND"] = "noninteractive"
+    run("apt-get", "update", "-qq")
+    return run("apt-get", "install", "-y", "-qq", "python3-pip", "python3-venv") and (with_uv() or with_pip())
+
+
+def run(*command: object) -> bool:
+    """Run a program, shown first, from the project's folder; return whether it succeeded."""
+    words = [str(word) for word in command]
+    print("+", *words, file=sys.stderr, flush=True)
+    return subprocess.call(words, cwd=str(ROOT)) == 0
+
+
+if __name__ == "__main__":
+    main()
