@@ -45,7 +45,7 @@ def main() -> None:
         run(PYTHON, "-m", "tests.browser") or sys.exit(1)
         become("pytest", *(arguments or ["-n", "2"]))
     elif command == "check":
-        sys.exit(check())
+        sys.exit(check() or 0)
     else:
         become("webapp", command, *arguments)
 
@@ -77,6 +77,7 @@ def ensure_packages() -> None:
 
 def with_uv() -> bool:
     """Install with uv, from PATH or fetched by pip; where this Python is too old, uv finds or fetches another."""
+    os.environ.setdefault("UV_SYSTEM_CERTS", "true")  # as pip does: a company's own certificate may be there
     uv = shutil.which("uv") or fetch_uv()
     python = sys.executable if sys.version_info >= OLDEST else ">=3.11"
     return (
