@@ -46,7 +46,10 @@ async def index(request: Request, pool: PoolOfApp, pieces: PiecesOfApp, hub: Hub
     """Show a view: the whole page, or for htmx only what depends on the query string."""
     view, complaints = View.parse(request.query_params)
     if wants_fragment(request):
-        return _html(pieces, "items/_view.html", **await _view_values(view, complaints, pool, pieces))
+        response = _html(pieces, "items/_view.html", **await _view_values(view, complaints, pool, pieces))
+        if view.url != f"{request.url.path}?{request.url.query}".removesuffix("?"):
+            response.headers["HX-Push-Url"] = view.url  # a form sends its empty fields too
+        return response
     return await _page(view, complaints, ItemForm(), 200, pool=pool, pieces=pieces, hub=hub)
 
 

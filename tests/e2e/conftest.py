@@ -1,6 +1,6 @@
 """A server per test, a real Chromium, and no word on the browser's console that a test did not expect."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -8,9 +8,10 @@ from playwright.sync_api import BrowserContext, ConsoleMessage, Page, expect
 
 from tests import browser
 from tests.server import LiveServer, serve
+from tests.waiting import eventually
 
 # What Chromium itself reports when an answer is an error, or a server is away: the tests cause both on purpose.
-EXPECTED = ("Failed to load resource", "WebSocket connection to")
+EXPECTED = ("Failed to load resource", "WebSocket connection to", "htmx: htmx:ws:error")
 
 
 @pytest.fixture(scope="session")
@@ -58,6 +59,11 @@ def open_live(page: Page, address: str) -> None:
     """Open a page and wait until its socket has answered."""
     page.goto(address)
     wait_until_live(page)
+
+
+def eventually_in(page: Page, condition: Callable[[], object]) -> None:
+    """Wait for something that the browser tells the test by events, which come in while it is talked to."""
+    eventually(lambda: page.evaluate("true") and condition())
 
 
 def wait_until_live(page: Page) -> None:

@@ -1,10 +1,9 @@
 import psycopg
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Dialog, Page, expect
 
 from tests.e2e.conftest import open_live
 from tests.factories import make_item
 from tests.server import LiveServer
-
 
 
 def test_an_item_is_added_by_keyboard_and_the_form_is_ready_for_the_next(
@@ -122,7 +121,11 @@ def test_deleting_asks_first(server: LiveServer, database: psycopg.Connection, p
     asked: list[str] = []
 
     def answer(*, yes: bool) -> None:
-        page.once("dialog", lambda dialog: (asked.append(dialog.message), dialog.accept() if yes else dialog.dismiss()))
+        def reply(dialog: Dialog) -> None:
+            asked.append(dialog.message)
+            dialog.accept() if yes else dialog.dismiss()
+
+        page.once("dialog", reply)
 
     answer(yes=False)
     page.get_by_role("link", name="Delete apples").click()

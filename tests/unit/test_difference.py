@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -44,7 +46,7 @@ def test_everything_mends_whatever_a_page_shows(old: list[tuple[int, int]], new:
 @given(st.lists(ROWS, min_size=2, max_size=5), st.data())
 def test_two_sockets_of_one_page_may_interleave(states: list[list[tuple[int, int]]], data: st.DataObject) -> None:
     snapshots = [snapshot(state) for state in states]
-    frames = [swaps(old, new) for old, new in zip(snapshots, snapshots[1:], strict=False)]
+    frames = [swaps(old, new) for old, new in pairwise(snapshots)]
     sockets = [list(frames), list(frames)]
     rows = shown(snapshots[0])
     while any(sockets):
