@@ -18,7 +18,7 @@ from webapp.settings import SetupError
 
 RECOVERY_SECONDS = 20  # how long the remains of a server that was killed by force may take to end
 _LOCALE = ("--encoding=UTF8", "--no-locale", "--locale-provider=builtin", "--builtin-locale=C.UTF-8")
-_FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+_FAST = {"fsync": "off", "full_page_writes": "off"}
 
 
 class Cluster:
