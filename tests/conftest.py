@@ -17,6 +17,12 @@ from webapp.migrations import migrate
 
 
 @pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    """Run async tests on the loop that the application runs on."""
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
 def admin_url() -> Iterator[str]:
     """Address of a server where databases may be created: TEST_DATABASE_URL, or one that lives as long as the run."""
     if url := os.environ.get("TEST_DATABASE_URL"):
@@ -39,7 +45,9 @@ def template(admin_url: str) -> str:
     """Name of a migrated database that others are copied from."""
     name = f"template_{secrets.token_hex(4)}"
     with psycopg.connect(admin_url, autocommit=True) as connection:
-        connection.execute(sql.SQL("CREATE DATABASE {} ENCODING 'UTF8' TEMPLATE template0").format(sql.Identifier(name)))
+        connection.execute(
+            sql.SQL("CREATE DATABASE {} ENCODING 'UTF8' TEMPLATE template0").format(sql.Identifier(name))
+        )
     migrate(make_conninfo(admin_url, dbname=name))
     return name
 

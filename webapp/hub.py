@@ -18,6 +18,7 @@ logger = logging.getLogger(__name__)
 
 BEAT_S = 1.5
 IDLE_VIEWS = 200
+COMPARED_CHANGES = 500  # beyond that, comparing them with every view takes longer than a needless query
 
 
 class Page:
@@ -87,10 +88,10 @@ class Hub:
         match event:
             case Heard(payload):
                 self._handle_payload(payload)
-            case Changes(changes):
+            case Changes(changes) if len(changes) <= COMPARED_CHANGES:
                 for view in self._views():
                     view.hear(changes)
-            case Resync():
+            case Changes() | Resync():
                 for view in self._views():
                     view.touch()
 

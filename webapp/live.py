@@ -19,6 +19,7 @@ REFRESH_INTERVAL_S = 0.125
 REFRESH_BURST = 2
 RECENT_SNAPSHOTS = 20
 CERTAIN_FOR_S = 1.7
+RETRY_S = (0.1, 1.0)
 
 
 class Source(Protocol):
@@ -95,15 +96,15 @@ class LiveView:
         newest = self._snapshot
         if newest is None or revision == newest.revision:
             return None, revision
-        if revision not in self._frames:
-            old = self._recent.get(revision)
+        old = self._recent.get(revision)
+        key = revision if old else ""  # clients may claim any revision: whatever is unknown shares one frame
+        if key not in self._frames:
             partials = difference(old, newest, self._source.highlight, self._source.stub) if old else everything(newest)
-            self._frames[revision] = self._source.frame(partials, newest.revision)
-        return self._frames[revision], newest.revision
+            self._frames[key] = self._source.frame(partials, newest.revision)
+        return self._frames[key], newest.revision
 
     async def _refresh_while_dirty(self) -> None:
         """One refresh at a time; `_dirty` is cleared before the query, so a change during it is never missed."""
-        failures = 0
         try:
             while self._dirty and self.watchers:
                 await self._wait_for_turn()
@@ -112,13 +113,11 @@ class LiveView:
                 started_at = time.monotonic()
                 try:
                     self._show(await self._source.load())
-                except (psycopg.Error, OSError) as error:
+                    self._current_as_of = started_at
+                except Exception as error:  # noqa: BLE001 - the page says it is stale, we try again
                     self._dirty = True
-                    failures += 1
-                    logger.warning("a view could not be refreshed: %s", str(error).strip().partition("\n")[0])
-                    await asyncio.sleep(random.uniform(0.1, min(0.2 * 2**failures, 3)))  # noqa: S311
-                else:
-                    self._current_as_of, failures = started_at, 0
+                    _log_failure(error)
+                    await asyncio.sleep(random.uniform(*RETRY_S))  # noqa: S311
         finally:
             self._refreshing = None
 
@@ -142,6 +141,13 @@ class LiveView:
             self._recent.popitem(last=False)
         for wake in self.watchers:
             wake.set()
+
+
+def _log_failure(error: Exception) -> None:
+    if isinstance(error, psycopg.Error | OSError):
+        logger.warning("a view could not be refreshed: %s", str(error).strip().partition("\n")[0])
+    else:
+        logger.error("a view cannot be shown", exc_info=error)
 
 
 class Cursor:

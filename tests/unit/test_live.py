@@ -1,0 +1,204 @@
+"""The rules without which a page ends stale, each seen to go wrong once: a source of our own, no database."""
+
+import asyncio
+from collections.abc import Iterable
+
+import psycopg
+
+from tests.unit.htmx_model import row, stub
+from webapp.changes import Change
+from webapp.difference import Entry, Partial, Snapshot
+from webapp.live import REFRESH_INTERVAL_S, Cursor, LiveView
+
+
+class Shelf:
+    """A source whose truth a test sets, and whose queries a test can hold up."""
+
+    def __init__(self) -> None:
+        self.quantity = 1
+        self.loads = 0
+        self.running = 0
+        self.most_running = 0
+        self.started = asyncio.Event()
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.failures: list[Exception] = []
+
+    async def load(self) -> Snapshot:
+        self.loads += 1
+        self.running += 1
+        self.started.set()
+        self.most_running = max(self.most_running, self.running)
+        seen = self.quantity
+        await self.gate.wait()
+        self.running -= 1
+        if self.failures:
+            raise self.failures.pop(0)
+        return snapshot(seen)
+
+    def touched_by(self, change: Change, shown: Snapshot | None) -> bool:
+        return change.operation == "update"
+
+    def highlight(self, entry: Entry, before: Entry | None) -> str:
+        return entry.html
+
+    def stub(self, entry: Entry) -> str:
+        return stub(entry.id)
+
+    def frame(self, partials: Iterable[Partial], revision: str) -> str:
+        return "".join(f"{partial.swap} {partial.html}" for partial in partials)
+
+
+def snapshot(quantity: int) -> Snapshot:
+    return Snapshot({"rows": (Entry("item-1", row("item-1", str(quantity)), quantity),)}, {})
+
+
+def change(operation: str = "update") -> Change:
+    return Change(1, operation, 1, None, None)
+
+
+async def next_frame(cursor: Cursor, wake: asyncio.Event) -> str:
+    async with asyncio.timeout(5):
+        while True:
+            await wake.wait()
+            wake.clear()
+            if frame := cursor.take_frame():
+                return frame
+
+
+async def settled(view: LiveView) -> None:
+    if view._refreshing is not None:
+        await asyncio.wait_for(asyncio.shield(view._refreshing), 5)
+
+
+async def watching(view: LiveView, revision: str = "") -> tuple[Cursor, asyncio.Event]:
+    wake = asyncio.Event()
+    cursor = view.watch(wake, revision)
+    await settled(view)
+    return cursor, wake
+
+
+async def test_a_page_that_shows_all_gets_nothing() -> None:
+    view = LiveView(Shelf())
+    cursor, _ = await watching(view, snapshot(1).revision)
+    assert cursor.take_frame() is None
+
+
+async def test_a_page_of_unknown_revision_gets_everything() -> None:
+    cursor, wake = await watching(LiveView(Shelf()), "of another server")
+    assert await next_frame(cursor, wake) == f"innerMorph {row('item-1', '1')}"
+
+
+async def test_a_change_gives_the_difference() -> None:
+    shelf = Shelf()
+    view = LiveView(shelf)
+    cursor, wake = await watching(view, snapshot(1).revision)
+    shelf.quantity = 2
+    view.hear([change()])
+    assert await next_frame(cursor, wake) == f"outerMorph {row('item-1', '2')}"
+
+
+async def test_a_change_that_cannot_touch_the_view_costs_no_query() -> None:
+    shelf = Shelf()
+    view = LiveView(shelf)
+    await watching(view)
+    view.hear([change("elsewhere")])
+    await settled(view)
+    assert shelf.loads == 1
+
+
+async def test_all_who_look_at_the_same_share_one_query_and_one_frame() -> None:
+    shelf = Shelf()
+    view = LiveView(shelf)
+    pages = [await watching(view, snapshot(1).revision) for _ in range(5)]
+    shelf.quantity = 2
+    view.hear([change()])
+    await settled(view)
+    frames = [cursor.take_frame() for cursor, _ in pages]
+    assert shelf.loads == 2
+    assert all(frame is frames[0] for frame in frames)
+
+
+async def test_a_change_while_nobody_looks_is_not_answered_from_old_rows() -> None:
+    shelf = Shelf()
+    view = LiveView(shelf)
+    _, wake = await watching(view, snapshot(1).revision)
+    view.unwatch(wake)
+    shelf.quantity = 2
+    view.hear([change()])
+    cursor, wake = await watching(view, snapshot(1).revision)
+    assert await next_frame(cursor, wake) == f"outerMorph {row('item-1', '2')}"
+
+
+async def test_a_dirty_view_is_refreshed_before_it_answers() -> None:
+    shelf = Shelf()
+    view = LiveView(shelf)
+    await watching(view)
+    shelf.quantity = 2
+    shelf.gate.clear()
+    view.touch()
+    cursor = view.watch(wake := asyncio.Event(), "of another server")
+    assert cursor.take_frame() is None, "a page would step back to what was true before"
+    shelf.gate.set()
+    assert await next_frame(cursor, wake) == f"innerMorph {row('item-1', '2')}"
+
+
+async def test_a_change_during_a_query_makes_another() -> None:
+    shelf = Shelf()
+    view = LiveView(shelf)
+    cursor, wake = await watching(view, snapshot(1).revision)
+    shelf.gate.clear()
+    shelf.started.clear()
+    view.touch()
+    await shelf.started.wait()
+    shelf.quantity = 2  # the query has read 1 by now
+    view.hear([change()])
+    shelf.gate.set()
+    assert await next_frame(cursor, wake) == f"outerMorph {row('item-1', '2')}"
+
+
+async def test_one_refresh_at_a_time_and_bursts_are_coalesced() -> None:
+    shelf = Shelf()
+    view = LiveView(shelf)
+    cursor, wake = await watching(view, snapshot(1).revision)
+    began = asyncio.get_running_loop().time()
+    for quantity in range(2, 200):
+        shelf.quantity = quantity
+        view.hear([change()])
+        await asyncio.sleep(0)
+    await settled(view)
+    lasted_s = asyncio.get_running_loop().time() - began
+    assert shelf.most_running == 1
+    assert shelf.loads <= 4 + lasted_s / REFRESH_INTERVAL_S
+    assert await next_frame(cursor, wake) == f"outerMorph {row('item-1', '199')}"
+
+
+async def test_a_tab_that_was_away_for_a_few_changes_gets_a_difference() -> None:
+    shelf = Shelf()
+    view = LiveView(shelf)
+    _, wake = await watching(view, snapshot(1).revision)
+    for quantity in (2, 3, 4):
+        shelf.quantity = quantity
+        view.touch()
+        await settled(view)
+    view.unwatch(wake)
+    cursor, wake = await watching(view, snapshot(2).revision)
+    assert await next_frame(cursor, wake) == f"outerMorph {row('item-1', '4')}"
+
+
+async def test_a_view_that_cannot_be_read_is_not_certain_and_recovers() -> None:
+    shelf = Shelf()
+    view = LiveView(shelf)
+    shelf.failures = [psycopg.OperationalError("gone"), RuntimeError("a defect")]
+    cursor = view.watch(wake := asyncio.Event(), "")
+    assert not view.is_certain()
+    await next_frame(cursor, wake)
+    await settled(view)
+    assert view.is_certain()
+
+
+async def test_claimed_revisions_take_no_memory() -> None:
+    view = LiveView(Shelf())
+    await watching(view)
+    frames = {view.frame_since(f"made up {number}") for number in range(100)}
+    assert len(frames) == len(view._frames) == 1
