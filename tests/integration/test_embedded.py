@@ -145,9 +145,9 @@ def test_all_of_it_killed_by_force_comes_back_with_its_data(data_dir: Path) -> N
 
 @pytest.mark.skipif(not Path("/proc/self/cwd").exists(), reason="this system does not tell what processes do")
 def test_a_number_that_now_belongs_to_another_program_stops_nothing(data_dir: Path) -> None:
-    with users(data_dir):
-        pass
-    eventually(lambda: postmaster(data_dir) is None)
+    server = EmbeddedServer(data_dir)
+    server.start()
+    server.stop()
     remains = data_dir / "cluster/postmaster.pid"
     remains.write_text(f"{os.getpid()}\n{remains.parent}\n1\n5432\n/nowhere\n\n 0 0\nready\n")
     shutil.chown(remains, remains.parent.owner())
