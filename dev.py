@@ -14,7 +14,6 @@ import os
 import shutil
 import subprocess
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
@@ -91,7 +90,7 @@ def fetch_uv() -> str:
     """Return the path of uv in .tools, or nothing; pip may do that also in an externally managed Python."""
     folder = ROOT / ".tools" / UV
     uv = folder / "bin" / ("uv.exe" if os.name == "nt" else "uv")
-    if not uv.exists() and find_spec("pip"):
+    if not uv.exists() and can_import("pip"):
         run(sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--target", folder, UV)
     return str(uv) if uv.exists() else ""
 
@@ -100,7 +99,7 @@ def with_pip() -> bool:
     """Install with venv and pip alone."""
     return (
         sys.version_info >= OLDEST
-        and find_spec("ensurepip") is not None
+        and can_import("ensurepip")
         and run(sys.executable, "-m", "venv", "--clear", VENV)
         and run(
             PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes", "-r", LOCK
@@ -115,6 +114,11 @@ def after_apt() -> bool:
     os.environ["DEBIAN_FRONTEND"] = "noninteractive"
     run("apt-get", "update", "-qq")
     return run("apt-get", "install", "-y", "-qq", "python3-pip", "python3-venv") and (with_uv() or with_pip())
+
+
+def can_import(module: str) -> bool:
+    """Ask a new process, which also sees what apt has installed a moment ago."""
+    return subprocess.call([sys.executable, "-c", f"import {module}"], stderr=subprocess.DEVNULL) == 0
 
 
 def run(*command: object) -> bool:

@@ -31,9 +31,13 @@ def default_data_dir(settings: Settings) -> Path:
 
 
 def _user_data_folder() -> Path:
+    try:
+        home = Path.home()
+    except RuntimeError as error:
+        raise SetupError("This user has no home folder: set DATA_DIR to a folder for the database.") from error
     if sys.platform == "darwin":
-        return Path.home() / "Library/Application Support"
-    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share")
+        return home / "Library/Application Support"
+    return Path(os.environ.get("XDG_DATA_HOME") or home / ".local/share")
 
 
 def _digest(path: Path) -> str:
