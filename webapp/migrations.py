@@ -12,11 +12,16 @@ from webapp.settings import SetupError
 Connection = psycopg.Connection[TupleRow]
 LOCK = 0x11FE_0001  # names the advisory lock; any number that other programs do not use
 OLDEST_SERVER = 150000
+PATIENCE_MS = 60_000  # for the lock, while another process migrates
 _HISTORY = b"""
     CREATE TABLE IF NOT EXISTS public.inventory_migrations (
         name text PRIMARY KEY,
         checksum text NOT NULL,
         applied_at timestamptz NOT NULL DEFAULT now())"""
+_SETTINGS = b"""
+    SELECT set_config('search_path', 'pg_catalog, pg_temp', TRUE),
+           set_config('standard_conforming_strings', 'on', TRUE),
+           set_config('lock_timeout', %s, TRUE)"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +39,8 @@ class Migration:
 
 def all_migrations() -> list[Migration]:
     """Return the migrations of this release, oldest first."""
-    return [Migration(file.stem, file.read_bytes()) for file in sorted((SQL / "migrations").glob("*.sql"))]
+    files = sorted((SQL / "migrations").glob("*.sql"))
+    return [Migration(file.stem, file.read_text("utf-8").encode()) for file in files]  # as text: any line ends
 
 
 def migrate(conninfo: str) -> list[str]:
@@ -43,11 +49,21 @@ def migrate(conninfo: str) -> list[str]:
     Several processes may call it at once. Raises `SetupError` where an operator must act.
     """
     try:
-        with psycopg.connect(conninfo, connect_timeout=10, prepare_threshold=None, row_factory=tuple_row) as connection:
+        with psycopg.connect(
+            conninfo, connect_timeout=10, client_encoding="utf8", prepare_threshold=None, row_factory=tuple_row
+        ) as connection:
+            # What the role or the address sets otherwise must not reach what is made here.
+            connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
+            connection.read_only = False
             _check_server(connection)
             return _apply_missing(connection)
     except psycopg.errors.InsufficientPrivilege as error:
         raise SetupError(_privilege_help(error, conninfo)) from error
+    except psycopg.errors.LockNotAvailable as error:
+        raise SetupError(
+            f"The database is locked by another program: {_first_line(error)}\n"
+            "pg_stat_activity shows which; end it, or start again when it is done."
+        ) from error
     except psycopg.OperationalError as error:
         raise SetupError(f"The database cannot be used: {_first_line(error)}\n{_connection_help(error)}") from error
     except psycopg.Error as error:
@@ -76,6 +92,7 @@ def _setting(connection: Connection, name: str) -> str:
 
 def _apply_missing(connection: Connection) -> list[str]:
     known = all_migrations()
+    connection.execute(_SETTINGS, [str(PATIENCE_MS)])
     connection.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
     applied = _applied(connection)
     _check_history(applied, known)
@@ -129,10 +146,12 @@ def _check_foreign_table(connection: Connection) -> None:
 def _privilege_help(error: psycopg.Error, conninfo: str) -> str:
     parts = psycopg.conninfo.conninfo_to_dict(conninfo)
     role = parts.get("user") or "the_role_of_DATABASE_URL"
+    problem = f"The database's role may not do what is needed: {_first_line(error)}\n"
+    if "schema" not in _first_line(error).lower():
+        return problem + "Start Live Inventory as the role that made its tables: they belong to it."
     return (
-        f"The database's role may not create what is needed: {_first_line(error)}\n"
-        "Since PostgreSQL 15 GRANT ALL ON DATABASE does not include this right. As the database's owner, in that"
-        f' database: GRANT USAGE, CREATE ON SCHEMA public TO "{role}";'
+        f"{problem}Since PostgreSQL 15 GRANT ALL ON DATABASE does not include this right. As the database's owner, in"
+        f' that database: GRANT USAGE, CREATE ON SCHEMA public TO "{role}";'
     )
 
 

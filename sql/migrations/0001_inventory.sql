@@ -2,13 +2,14 @@
 SET LOCAL lock_timeout = '10s';
 SET LOCAL statement_timeout = '60s';
 
--- White space of every alphabet, and the characters that show as nothing.
+-- White space of every alphabet, and the characters that show as nothing; webapp/forms.py knows the same ones.
 CREATE FUNCTION public.inventory_trim(value text) RETURNS text
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
-    RETURN btrim(value, E' \t\n\r\f\v\u0085\u00a0\u1680\u180e\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u200b\u200c\u200d\u2028\u2029\u202f\u205f\u2060\u3000\ufeff');
+    RETURN btrim(value, E' \t\n\x0b\f\r\u0085\u00a0\u1680\u180e\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u200b\u200c\u200d\u2028\u2029\u202f\u205f\u2060\u3000\ufeff');
 
 -- inventory_fold(text): what names are compared, searched and sorted by. In the C locale lower() leaves
--- every letter beyond ASCII as it is, so the first collation of this server that folds them is named.
+-- every letter beyond ASCII as it is, so the first collation of this server that folds them is named. The Greek
+-- final sigma is put right by hand: it depends on the place in the word, and a search text is part of a word.
 DO $choose$
 DECLARE
     folding name;
@@ -25,7 +26,7 @@ BEGIN
         EXECUTE format($body$
             CREATE FUNCTION public.inventory_fold(value text) RETURNS text
                 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
-                RETURN lower(normalize(public.inventory_trim(value)) COLLATE pg_catalog.%I)$body$, folding);
+                RETURN replace(lower(normalize(public.inventory_trim(value)) COLLATE pg_catalog.%I), 'ς', 'σ')$body$, folding);
         RETURN;
     END LOOP;
     RAISE EXCEPTION 'no collation of this server folds the case of letters beyond ASCII'
@@ -57,6 +58,14 @@ COMMENT ON TABLE public.inventory IS 'What is in stock. Any write shows at once 
 CREATE UNIQUE INDEX inventory_name_unique ON public.inventory ((public.inventory_fold(name)) COLLATE "C");
 
 -- version and updated_at move exactly when a user's column does, whatever the statement says of them.
+CREATE FUNCTION public.inventory_first_version() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    NEW.version := 1;
+    NEW.updated_at := pg_catalog.clock_timestamp();
+    RETURN NEW;
+END
+$$;
+
 CREATE FUNCTION public.inventory_next_version() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     NEW.version := OLD.version OPERATOR(pg_catalog.+) 1;
@@ -78,6 +87,20 @@ BEGIN
     RAISE EXCEPTION 'the id of an item never changes' USING ERRCODE = 'check_violation', CONSTRAINT = 'inventory_id_fixed';
 END
 $$;
+
+-- What every writer meets must be callable by every writer, also where default privileges are narrow; the trigger
+-- functions need no such right, and nobody shall hang them on a table of their own.
+GRANT EXECUTE ON FUNCTION public.inventory_trim(text), public.inventory_fold(text) TO PUBLIC;
+REVOKE EXECUTE ON FUNCTION
+    public.inventory_first_version(), public.inventory_next_version(),
+    public.inventory_same_version(), public.inventory_refuse_new_id() FROM PUBLIC;
+
+-- The defaults lie within these bounds, so the trigger runs only for a statement that gives its own values.
+CREATE TRIGGER inventory_version_starts
+    BEFORE INSERT ON public.inventory FOR EACH ROW
+    WHEN (NEW.version IS DISTINCT FROM 1
+        OR (NEW.updated_at BETWEEN transaction_timestamp() AND clock_timestamp()) IS NOT TRUE)
+    EXECUTE FUNCTION public.inventory_first_version();
 
 CREATE TRIGGER inventory_id_fixed
     BEFORE UPDATE ON public.inventory FOR EACH ROW

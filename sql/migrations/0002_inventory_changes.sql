@@ -32,94 +32,74 @@ COMMENT ON TABLE public.inventory_changes IS 'Every committed change of an item:
 CREATE INDEX inventory_changes_xid ON public.inventory_changes (xid, id);
 CREATE INDEX inventory_changes_item ON public.inventory_changes (item_id, id);
 
--- One row that names the cluster and table the log was written in. Unlogged on purpose: a crash, a promotion or
--- a physical restore empties it, and all three may hand out transaction ids a second time.
+-- One row that names the cluster, database and table the log was written in. Unlogged on purpose: a crash, a
+-- promotion or a physical restore empties it, and all three may hand out transaction ids a second time.
 CREATE UNLOGGED TABLE public.inventory_epoch (
     singleton boolean PRIMARY KEY DEFAULT TRUE CHECK (singleton),
     id uuid NOT NULL DEFAULT gen_random_uuid(),
     system_identifier bigint NOT NULL,
+    database oid NOT NULL,
     relation oid NOT NULL
 );
 
--- Returns the epoch that cursors belong to, a new one when log and cluster do not belong together (restored,
--- crashed, promoted). Log rows that seem to come from the future are then put into the past.
-CREATE FUNCTION public.inventory_current_epoch() RETURNS uuid
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+-- Where the log stands: a cursor that has seen all that is committed, and the epoch that cursors belong to; NULL:
+-- to be settled. A server that was started anew may have been restored: the moment of its start is part of the epoch.
+CREATE VIEW public.inventory_position AS
+SELECT pg_current_snapshot() AS cursor,
+       (SELECT concat_ws(' ', id, extract(EPOCH FROM pg_postmaster_start_time()))
+          FROM public.inventory_epoch
+         WHERE relation = to_regclass('public.inventory')
+           AND database = (SELECT oid FROM pg_database WHERE datname = current_database())) AS epoch;
+
+-- Makes a new epoch if log and cluster do not belong together (restored, copied, crashed, promoted). Log rows of
+-- transactions that this cluster has not committed are first put into the past, some at a time; FALSE: call again.
+CREATE FUNCTION public.inventory_settle_epoch() RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     here bigint := (SELECT system_identifier FROM pg_control_system());
-    relation_here oid := 'public.inventory'::regclass;
-    epoch uuid;
+    at_a_time CONSTANT bigint := 5000;
+    moved bigint;
 BEGIN
-    SELECT id INTO epoch FROM public.inventory_epoch
-     WHERE system_identifier = here AND relation = relation_here
-       AND NOT EXISTS (SELECT FROM public.inventory_changes WHERE xid >= pg_snapshot_xmax(pg_current_snapshot()));
-    IF epoch IS NULL THEN
-        UPDATE public.inventory_changes SET xid = '0' WHERE xid >= pg_snapshot_xmin(pg_current_snapshot());
-        INSERT INTO public.inventory_epoch AS old (system_identifier, relation) VALUES (here, relation_here)
-            ON CONFLICT (singleton) DO UPDATE
-            SET id = excluded.id, system_identifier = excluded.system_identifier, relation = excluded.relation
-            RETURNING old.id INTO epoch;
+    LOCK TABLE public.inventory_epoch IN SHARE ROW EXCLUSIVE MODE;
+    IF EXISTS (SELECT FROM public.inventory_position, public.inventory_epoch
+                WHERE epoch IS NOT NULL AND system_identifier = here)
+       AND (SELECT xid FROM public.inventory_changes ORDER BY xid DESC LIMIT 1)
+           >= pg_snapshot_xmax(pg_current_snapshot()) IS NOT TRUE THEN
+        RETURN TRUE;
     END IF;
-    RETURN epoch;
+    UPDATE public.inventory_changes SET xid = '0'
+     WHERE id IN (SELECT id FROM public.inventory_changes
+                   WHERE xid >= pg_snapshot_xmin(pg_current_snapshot())
+                     AND NOT pg_visible_in_snapshot(xid, pg_current_snapshot())
+                   LIMIT at_a_time);
+    GET DIAGNOSTICS moved = ROW_COUNT;
+    IF moved = at_a_time THEN
+        RETURN FALSE;
+    END IF;
+    INSERT INTO public.inventory_epoch (system_identifier, database, relation)
+    SELECT here, oid, to_regclass('public.inventory') FROM pg_database WHERE datname = current_database()
+        ON CONFLICT (singleton) DO UPDATE
+       SET id = excluded.id, system_identifier = excluded.system_identifier,
+           database = excluded.database, relation = excluded.relation;
+    RETURN TRUE;
 END
 $$;
 
--- The JSON text of one change as messages_channel carries it; the change's id keeps equal payloads apart,
--- because PostgreSQL merges identical notifications of a transaction.
-CREATE FUNCTION public.inventory_payload(change public.inventory_changes) RETURNS text
-    LANGUAGE sql STABLE SET search_path = pg_catalog, public, pg_temp
-    RETURN (
-        SELECT CASE WHEN octet_length(payload) <= 7900 THEN payload
-                    ELSE json_build_object('op', 'bulk', 'count', 1, 'change', change.id)::text END
-          FROM (SELECT json_build_object(
-                    'name', coalesce(change.after_name, change.before_name),
-                    'quantity', coalesce(change.after_quantity, change.before_quantity),
-                    'op', change.operation,
-                    'id', change.item_id,
-                    'unit', coalesce(change.after_unit, change.before_unit),
-                    'location', coalesce(change.after_location, change.before_location),
-                    'reorder_level', coalesce(change.after_reorder_level, change.before_reorder_level),
-                    'version', change.version,
-                    'change', change.id)::text) AS one (payload));
-
--- Notifies of the newest `count` changes of this transaction: each by itself up to 50, one word for all beyond.
-CREATE FUNCTION public.inventory_announce(operation text, count bigint) RETURNS void
-    LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp AS $$
-BEGIN
-    IF count BETWEEN 1 AND 50 AND operation <> 'truncate' THEN
-        PERFORM pg_notify('messages_channel', public.inventory_payload(newest))
-           FROM (SELECT * FROM public.inventory_changes
-                  WHERE xid = pg_current_xact_id()
-                  ORDER BY id DESC LIMIT count) AS newest
-          ORDER BY newest.id;
-    ELSIF count > 0 THEN
-        PERFORM pg_notify('messages_channel', json_build_object(
-            'op', CASE operation WHEN 'truncate' THEN 'truncate' ELSE 'bulk' END,
-            'operation', operation, 'count', count, 'change', lastval())::text);
-    END IF;
-END
-$$;
-
--- SECURITY DEFINER: who may write to inventory need not be allowed to write its history.
+-- SECURITY DEFINER: who may write to inventory need not be allowed to write its history. The search_path leaves
+-- out public, where others may be allowed to create functions of the same names.
 CREATE FUNCTION public.inventory_log_insert() RETURNS trigger
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
-DECLARE
-    logged bigint;
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     INSERT INTO public.inventory_changes (operation, item_id, version,
             after_name, after_quantity, after_unit, after_location, after_reorder_level)
     SELECT 'insert', id, version, name, quantity, unit, location, reorder_level FROM new_rows;
-    GET DIAGNOSTICS logged = ROW_COUNT;
-    PERFORM public.inventory_announce('insert', logged);
     RETURN NULL;
 END
 $$;
 
 -- enable_nestloop: the plan is kept for the session, and one made for a single row must also do for a million.
 CREATE FUNCTION public.inventory_log_update() RETURNS trigger
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp SET enable_nestloop = off AS $$
-DECLARE
-    logged bigint;
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_nestloop = off AS $$
 BEGIN
     INSERT INTO public.inventory_changes (operation, item_id, version,
             before_name, before_quantity, before_unit, before_location, before_reorder_level,
@@ -130,35 +110,73 @@ BEGIN
       FROM old_rows AS o JOIN new_rows AS n ON n.id = o.id
      WHERE (o.name, o.quantity, o.unit, o.location, o.reorder_level)
         IS DISTINCT FROM (n.name, n.quantity, n.unit, n.location, n.reorder_level);
-    GET DIAGNOSTICS logged = ROW_COUNT;
-    PERFORM public.inventory_announce('update', logged);
     RETURN NULL;
 END
 $$;
 
 CREATE FUNCTION public.inventory_log_delete() RETURNS trigger
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
-DECLARE
-    logged bigint;
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     INSERT INTO public.inventory_changes (operation, item_id, version,
             before_name, before_quantity, before_unit, before_location, before_reorder_level)
     SELECT 'delete', id, version, name, quantity, unit, location, reorder_level FROM old_rows;
-    GET DIAGNOSTICS logged = ROW_COUNT;
-    PERFORM public.inventory_announce('delete', logged);
     RETURN NULL;
 END
 $$;
 
 CREATE FUNCTION public.inventory_log_truncate() RETURNS trigger
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     INSERT INTO public.inventory_changes (operation) VALUES ('truncate');
-    PERFORM public.inventory_announce('truncate', 1);
     RETURN NULL;
 END
 $$;
 
+-- Notifies of what a statement logged: each change by itself up to 50, one word for all beyond. The change's id keeps
+-- equal payloads apart, because PostgreSQL merges identical notifications of a transaction. It reads the transition
+-- table and not the log, where writers that are SERIALIZABLE would stand in each other's way. A queue that is
+-- filling up is left alone, for a full one fails the writer at COMMIT; the listeners' safety poll does without.
+CREATE FUNCTION public.inventory_announce() RETURNS trigger
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    counted bigint := (SELECT count(*) FROM (SELECT FROM logged LIMIT 51) AS first);
+BEGIN
+    IF counted = 0 OR pg_notification_queue_usage() > 0.5 THEN
+        RETURN NULL;
+    ELSIF counted > 50 OR (SELECT operation FROM logged LIMIT 1) = 'truncate' THEN
+        PERFORM pg_notify('messages_channel', jsonb_build_object(
+                    'op', CASE min(operation) WHEN 'truncate' THEN 'truncate' ELSE 'bulk' END,
+                    'operation', min(operation), 'count', count(*), 'change', max(id))::text)
+           FROM logged;
+    ELSE
+        PERFORM pg_notify('messages_channel', CASE WHEN octet_length(payload) <= 7900 THEN payload
+                    ELSE jsonb_build_object('op', 'bulk', 'count', 1, 'change', id)::text END)
+           FROM (SELECT id, '{"name": ' || to_json(coalesce(after_name, before_name))
+                    || ', "quantity": ' || coalesce(after_quantity, before_quantity)
+                    || ', ' || substr(jsonb_build_object(
+                        'op', operation,
+                        'id', item_id,
+                        'unit', CASE operation WHEN 'delete' THEN before_unit ELSE after_unit END,
+                        'location', CASE operation WHEN 'delete' THEN before_location ELSE after_location END,
+                        'reorder_level',
+                        CASE operation WHEN 'delete' THEN before_reorder_level ELSE after_reorder_level END,
+                        'version', version,
+                        'change', id)::text, 2) AS payload
+                   FROM logged
+                  ORDER BY id) AS in_order;
+    END IF;
+    RETURN NULL;
+END
+$$;
+
+-- The triggers need no right of the writer; nobody shall forge history by hanging the functions on another table.
+REVOKE EXECUTE ON FUNCTION
+    public.inventory_settle_epoch(), public.inventory_announce(), public.inventory_log_insert(),
+    public.inventory_log_update(), public.inventory_log_delete(), public.inventory_log_truncate() FROM PUBLIC;
+
+CREATE TRIGGER inventory_changes_announce
+    AFTER INSERT ON public.inventory_changes REFERENCING NEW TABLE AS logged
+    FOR EACH STATEMENT EXECUTE FUNCTION public.inventory_announce();
 CREATE TRIGGER inventory_log_insert
     AFTER INSERT ON public.inventory REFERENCING NEW TABLE AS new_rows
     FOR EACH STATEMENT EXECUTE FUNCTION public.inventory_log_insert();

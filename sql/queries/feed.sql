@@ -1,22 +1,37 @@
--- current_epoch --
--- One row: the epoch that cursors belong to; a restored or crashed cluster gets a new one.
-SELECT public.inventory_current_epoch()::text AS epoch;
+-- backend_pid --
+-- One row: which process of the server answers; behind a pooler it is not the one that was connected to.
+SELECT pg_backend_pid() AS backend_pid;
 
--- first_cursor --
--- One row: a cursor that has seen all that is committed now.
-SELECT pg_current_snapshot()::text AS cursor;
+-- tune --
+-- Settings for a connection of our own: an index on the log is used even where its statistics lag behind, the server
+-- ends a statement before its reader gives up, and what the role prefers elsewhere does no harm.
+SELECT set_config(name, value, FALSE)
+  FROM (VALUES ('enable_seqscan', 'off'), ('max_parallel_workers_per_gather', '0'), ('jit', 'off'),
+               ('statement_timeout', %(limit_ms)s::text), ('idle_session_timeout', '0'),
+               ('default_transaction_read_only', 'off'), ('default_transaction_isolation', 'read committed')
+       ) AS wanted (name, value);
+
+-- settle_epoch --
+-- One row: whether log and cluster belong together now; false: there is more to do, ask again.
+SELECT public.inventory_settle_epoch() AS settled;
+
+-- position --
+-- One row: a cursor that has seen all that is committed now, and the epoch it belongs to.
+SELECT cursor::text, epoch FROM public.inventory_position;
 
 -- changes_since --
 -- At least one row: next cursor, epoch now, and a change that the cursor had not seen (id NULL: none), in the
--- order of id. One statement is one snapshot. At most %(limit)s changes.
-SELECT pg_current_snapshot()::text AS cursor,
-       (SELECT id::text FROM public.inventory_epoch WHERE relation = 'public.inventory'::regclass) AS epoch,
+-- order of id. One statement is one snapshot. At most %(limit)s changes. The epoch is NULL where the cursor or the
+-- change comes from this cluster's future: transactions were taken back, or brought from elsewhere.
+SELECT now_at.cursor::text AS cursor,
+       CASE WHEN pg_snapshot_xmax(%(cursor)s::pg_snapshot) <= pg_snapshot_xmax(now_at.cursor)
+             AND (c.xid < pg_snapshot_xmax(now_at.cursor)) IS NOT FALSE THEN now_at.epoch END AS epoch,
        c.id, c.operation, c.item_id,
        c.before_name, public.inventory_fold(c.before_name) AS before_folded, c.before_quantity, c.before_unit,
        c.before_location, c.before_reorder_level,
        c.after_name, public.inventory_fold(c.after_name) AS after_folded, c.after_quantity, c.after_unit,
        c.after_location, c.after_reorder_level
-  FROM (SELECT 1) AS always
+  FROM public.inventory_position AS now_at
   LEFT JOIN (
        SELECT * FROM (
            SELECT * FROM public.inventory_changes
