@@ -90,7 +90,14 @@ async def _configure(connection: Connection) -> None:
 
 
 async def fetch(pool: AsyncConnectionPool[Connection], query: Any, parameters: Any = None) -> list[dict[str, Any]]:
-    """Run one statement on a connection of the pool; return its rows."""
-    async with pool.connection() as connection:
-        cursor = await connection.execute(query, parameters)
-        return await cursor.fetchall()
+    """Run one reading statement; return its rows. A connection lost while it lay idle is replaced, once."""
+    for is_last in (False, True):
+        async with pool.connection() as connection:
+            try:
+                cursor = await connection.execute(query, parameters)
+                return await cursor.fetchall()
+            except psycopg.OperationalError:
+                if is_last or not connection.broken:
+                    raise
+        await pool.check()  # the server that closed one has closed the others too
+    raise AssertionError("the last attempt returns or raises")

@@ -1,6 +1,7 @@
 """What the pages rely on in the vendored htmx: each was a trap once, and may be one again in another version."""
 
 import random
+
 import pytest
 from playwright.sync_api import Page, Route, WebSocketRoute, expect
 

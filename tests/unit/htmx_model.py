@@ -5,8 +5,8 @@ from collections.abc import Iterable
 
 from webapp.difference import Partial
 
-Rows = dict[str, str]  # id -> HTML, in order
-ELEMENT = re.compile(r'<tr id="(?P<id>[^"]+)"(?P<stub> data-same)?>(?P<text>[^<]*)</tr>')
+Elements = dict[str, str]  # a list's elements: id -> HTML, in order
+ELEMENT = re.compile(r'<(?P<tag>tr|li) id="(?P<id>[^"]+)"(?P<stub> data-same)?>.*?</(?P=tag)>', re.DOTALL)
 
 
 def row(row_id: str, text: str) -> str:
@@ -17,23 +17,29 @@ def stub(row_id: str) -> str:
     return f'<tr id="{row_id}" data-same></tr>'
 
 
-def apply(rows: Rows, partials: Iterable[Partial]) -> Rows:
-    found = [(partial, partial.target == "#rows" or partial.target[1:] in rows) for partial in partials]
+def elements_of(html: str) -> Elements:
+    """Read a list's HTML."""
+    return {match["id"]: match[0] for match in ELEMENT.finditer(html)}
+
+
+def apply(name: str, shown: Elements, partials: Iterable[Partial]) -> Elements:
+    """Return what the list called `name` shows after the partials that are about it."""
+    found = [(partial, partial.target == f"#{name}" or partial.target[1:] in shown) for partial in partials]
     for partial, target_exists in found:
         if target_exists:
-            rows = _swap(rows, partial)
-    return rows
+            shown = _swap(name, shown, partial)
+    return shown
 
 
-def _swap(rows: Rows, partial: Partial) -> Rows:
-    new = {match["id"]: _morphed(rows, match) for match in ELEMENT.finditer(partial.html)}
+def _swap(name: str, shown: Elements, partial: Partial) -> Elements:
+    new = {match["id"]: _morphed(shown, match) for match in ELEMENT.finditer(partial.html)}
     if partial.swap == "innerMorph":
-        assert partial.target == "#rows"
+        assert partial.target == f"#{name}"
         return new
     assert partial.swap == "outerMorph"
-    return {row_id: new.get(row_id, html) for row_id, html in rows.items()}
+    return {element_id: new.get(element_id, html) for element_id, html in shown.items()}
 
 
-def _morphed(rows: Rows, match: re.Match[str]) -> str:
-    """A stub leaves the children of the row it meets; where there is none, it is an empty row, which is wrong."""
-    return rows.get(match["id"], match[0]) if match["stub"] else match[0]
+def _morphed(shown: Elements, match: re.Match[str]) -> str:
+    """A stub leaves the children of the element it meets; where there is none, it is an empty one, which is wrong."""
+    return shown.get(match["id"], match[0]) if match["stub"] else match[0]

@@ -3,7 +3,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.unit.htmx_model import Rows, apply, row, stub
+from tests.unit.htmx_model import Elements, apply, row, stub
 from webapp.difference import Entry, Partial, Snapshot, difference, everything
 
 ROWS = st.dictionaries(st.integers(1, 12), st.integers(0, 3), max_size=10).flatmap(
@@ -15,7 +15,7 @@ def snapshot(rows: list[tuple[int, int]], **elements: str) -> Snapshot:
     return Snapshot({"rows": tuple(Entry(f"item-{i}", row(f"item-{i}", str(v)), v) for i, v in rows)}, elements)
 
 
-def shown(of: Snapshot) -> Rows:
+def shown(of: Snapshot) -> Elements:
     return {entry.id: entry.html for entry in of.lists["rows"]}
 
 
@@ -26,20 +26,20 @@ def swaps(old: Snapshot, new: Snapshot) -> list[Partial]:
 @given(ROWS, ROWS)
 def test_any_list_becomes_any_other(old: list[tuple[int, int]], new: list[tuple[int, int]]) -> None:
     before, after = snapshot(old), snapshot(new)
-    result = apply(shown(before), swaps(before, after))
+    result = apply("rows", shown(before), swaps(before, after))
     assert list(result.items()) == list(shown(after).items())
 
 
 @given(ROWS, ROWS)
 def test_a_frame_that_arrives_twice_does_no_harm(old: list[tuple[int, int]], new: list[tuple[int, int]]) -> None:
     before, after = snapshot(old), snapshot(new)
-    once = apply(shown(before), swaps(before, after))
-    assert list(apply(once, swaps(before, after)).items()) == list(once.items())
+    once = apply("rows", shown(before), swaps(before, after))
+    assert list(apply("rows", once, swaps(before, after)).items()) == list(once.items())
 
 
 @given(ROWS, ROWS)
 def test_everything_mends_whatever_a_page_shows(old: list[tuple[int, int]], new: list[tuple[int, int]]) -> None:
-    result = apply(shown(snapshot(old)), everything(snapshot(new)))
+    result = apply("rows", shown(snapshot(old)), everything(snapshot(new)))
     assert list(result.items()) == list(shown(snapshot(new)).items())
 
 
@@ -51,7 +51,7 @@ def test_two_sockets_of_one_page_may_interleave(states: list[list[tuple[int, int
     rows = shown(snapshots[0])
     while any(sockets):
         socket = data.draw(st.sampled_from([frames for frames in sockets if frames]))
-        rows = apply(rows, socket.pop(0))
+        rows = apply("rows", rows, socket.pop(0))
     assert list(rows) == list(shown(snapshots[-1]))
 
 

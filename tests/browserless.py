@@ -1,0 +1,117 @@
+"""A page without a browser: it opens a view, resumes over a real WebSocket, and applies frames as htmx does."""
+
+import asyncio
+import html
+import json
+import re
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+
+import httpx
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, WebSocketException
+
+from tests.server import LiveServer
+from tests.unit.htmx_model import Elements, apply, elements_of
+from webapp.difference import Partial
+
+PARTIAL = re.compile(r'<hx-partial hx-target="(.*?)" hx-swap="(.*?)">(.*?)</hx-partial>', re.DOTALL)
+CELL = re.compile(r'<td data-field="(\w+)"[^>]*>(.*?)</td>', re.DOTALL)
+TAG = re.compile(r"<[^>]+>")
+
+
+class BrowserlessPage:
+    """What one open page shows. `lists` holds the elements of #rows, #activity and #notices by id, in order."""
+
+    def __init__(self, server: LiveServer, query: str = "") -> None:
+        self.query = query
+        self.frames: list[str] = []
+        self.beats = 0
+        self._server = server
+        self.lists: dict[str, Elements] = {}
+        self.single: dict[str, str] = {}
+
+    async def open(self) -> None:
+        """Load the page."""
+        async with httpx.AsyncClient(verify=False) as client:  # loading certificates takes longer than the page
+            response = await client.get(f"{self._server.url}/?{self.query}", timeout=20)
+        response.raise_for_status()
+        self._read_page(response.text)
+
+    async def follow(self) -> None:
+        """Stay connected for ever, as htmx does: resume at every connection."""
+        while True:
+            with suppress(OSError, WebSocketException):
+                async with connect(f"{self._server.socket_url}/live?{self.query}", max_size=None) as socket:
+                    await self._resume(socket)
+                    await self._receive(socket)
+            await asyncio.sleep(0.02)
+
+    def items(self) -> list[tuple[str, int]]:
+        """Return name and quantity of each row shown, in order."""
+        cells = [dict(CELL.findall(element)) for element in self.lists["rows"].values()]
+        return [(html.unescape(each["name"]), int(each["quantity"])) for each in cells]
+
+    def text(self, element_id: str) -> str:
+        """Return the text of a single element, such as "matches"."""
+        return " ".join(html.unescape(TAG.sub(" ", self.single[element_id])).split())
+
+    def _read_page(self, page: str) -> None:
+        for name, tag in (("rows", "tbody"), ("activity", "ol"), ("notices", "ul")):
+            found = re.search(rf'<{tag} id="{name}"[^>]*>(.*?)</{tag}>', page, re.DOTALL)
+            assert found
+            self.lists[name] = elements_of(found[1])
+        for name, tag in (("matches", "p"), ("totals", "dl"), ("pager", "nav")):
+            found = re.search(rf'<{tag} id="{name}".*?</{tag}>', page, re.DOTALL)
+            assert found
+            self.single[name] = found[0]
+        for name in ("revision", "summary-revision"):
+            found = re.search(rf'<input[^>]*id="{name}"[^>]*>', page)
+            assert found
+            self.single[name] = found[0]
+
+    async def _resume(self, socket: ClientConnection) -> None:
+        revisions = {"revision": self._value("revision"), "summary": self._value("summary-revision")}
+        await socket.send(json.dumps({"type": "resume", **revisions, "headers": {}}))
+
+    async def _receive(self, socket: ClientConnection) -> None:
+        with suppress(ConnectionClosed):
+            async for frame in socket:
+                self._apply(str(frame))
+
+    def _apply(self, frame: str) -> None:
+        self.frames.append(frame)
+        partials = [Partial(*match) for match in PARTIAL.findall(frame)]
+        assert "".join(PARTIAL.split(frame)[::4]) == "", "a frame is made of partials alone"
+        for name, shown in self.lists.items():
+            ours = [each for each in partials if each.target == f"#{name}" or each.target[1:] in shown]
+            self.lists[name] = apply(name, shown, ours)
+        for partial in partials:
+            if partial.target[1:] in self.single:
+                self.single[partial.target[1:]] = partial.html
+            self.beats += partial.target == "#beat"
+
+    def _value(self, element_id: str) -> str:
+        found = re.search(r'value="([^"]*)"', self.single[element_id])
+        assert found
+        return found[1]
+
+
+@asynccontextmanager
+async def open_page(server: LiveServer, query: str = "") -> AsyncIterator[BrowserlessPage]:
+    """Open a page and follow its view while the context lasts."""
+    page = BrowserlessPage(server, query)
+    await page.open()
+    following = asyncio.create_task(page.follow())
+    try:
+        yield page
+    finally:
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
+
+
+async def until(condition: Callable[[], object], within_s: float = 10) -> None:
+    """Wait for a condition of the pages."""
+    async with asyncio.timeout(within_s):
+        while not condition():  # noqa: ASYNC110 - any condition, of whatever happens in pages
+            await asyncio.sleep(0.005)

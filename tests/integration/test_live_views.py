@@ -1,0 +1,149 @@
+import asyncio
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+import pytest
+from websockets.asyncio.client import connect
+
+from tests.browserless import BrowserlessPage, open_page, until
+from tests.factories import make_item
+from tests.server import LiveServer, serve
+from webapp import sources
+
+
+@pytest.fixture
+def server(database_url: str) -> Iterator[LiveServer]:
+    with serve(database_url) as running:
+        yield running
+
+
+@pytest.fixture
+def counted(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """Count the queries of views and the rows that are rendered."""
+    counts: Counter[str] = Counter()
+    read, render = sources.ItemList.read, sources.Pieces._item
+
+    async def counted_read(self: sources.ItemList) -> Any:
+        counts["queries"] += 1
+        return await read(self)
+
+    def counted_render(self: sources.Pieces, item: Any) -> Any:
+        counts["rows rendered"] += 1
+        return render(self, item)
+
+    monkeypatch.setattr(sources.ItemList, "read", counted_read)
+    monkeypatch.setattr(sources.Pieces, "_item", counted_render)
+    return counts
+
+
+async def live(*pages: BrowserlessPage) -> None:
+    await until(lambda: all(page.beats for page in pages))
+
+
+async def test_everyone_who_looks_at_the_same_gets_the_same_frame_of_the_difference(
+    server: LiveServer, database: psycopg.Connection
+) -> None:
+    make_item(database, name="apples", quantity=1)
+    make_item(database, name="pears", quantity=1)
+    async with open_page(server) as one, open_page(server) as two:
+        await live(one, two)
+        seen = len(one.frames)
+        database.execute("UPDATE inventory SET quantity = 2 WHERE name = 'pears'")
+        await until(lambda: one.items() == two.items() == [("apples", 1), ("pears", 2)])
+        told = "".join(one.frames[seen:])
+        assert told.count('hx-target="#item-') == 1
+        assert 'hx-target="#rows"' not in told
+
+
+async def test_a_view_that_a_change_cannot_touch_costs_no_query_and_no_render(
+    counted: Counter[str], server: LiveServer, database: psycopg.Connection
+) -> None:
+    for number in range(200):
+        make_item(database, name=f"item {number:03}", quantity=1)
+    pages = [BrowserlessPage(server, f"q=item+{number:03}") for number in range(200)]
+    for page in pages:
+        await page.open()
+    following = [asyncio.create_task(page.follow()) for page in pages]
+    try:
+        await live(*pages)
+        counted.clear()
+        database.execute("UPDATE inventory SET quantity = 2 WHERE name = 'item 123'")
+        await until(lambda: pages[123].items() == [("item 123", 2)])
+        await until(lambda: all(page.text("totals") == "Items 200 Units 201 Low stock 0" for page in pages))
+        assert counted == {"queries": 1, "rows rendered": 1}
+        assert [page.items() for page in pages[:3]] == [[(f"item {number:03}", 1)] for number in range(3)]
+    finally:
+        for task in following:
+            task.cancel()
+        await asyncio.gather(*following, return_exceptions=True)
+
+
+async def test_totals_and_activity_are_read_once_for_all_pages(
+    server: LiveServer, database: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_item(database, name="apples", quantity=1)
+    async with open_page(server, "q=a") as one, open_page(server, "q=ap") as two, open_page(server, "low=1") as three:
+        await live(one, two, three)
+        summary = server.app.state.hub._summary
+        before = summary.refreshes_started
+        database.execute("UPDATE inventory SET quantity = 5")
+        await until(lambda: all(page.text("totals") == "Items 1 Units 5 Low stock 0" for page in (one, two, three)))
+        assert summary.refreshes_started == before + 1
+
+
+async def test_a_socket_that_did_not_resume_gets_nothing(server: LiveServer, database: psycopg.Connection) -> None:
+    make_item(database, name="apples", quantity=1)
+    async with connect(f"{server.socket_url}/live") as silent, open_page(server) as page:
+        await live(page)
+        database.execute("UPDATE inventory SET quantity = 5")
+        await until(lambda: page.items() == [("apples", 5)])
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(silent.recv(), 0.1)
+
+
+async def test_a_change_between_page_and_socket_is_not_missed(server: LiveServer, database: psycopg.Connection) -> None:
+    make_item(database, name="apples", quantity=1)
+    async with open_page(server) as other:
+        await live(other)
+        page = BrowserlessPage(server)
+        await page.open()
+        database.execute("UPDATE inventory SET quantity = 2")
+        await until(lambda: other.items() == [("apples", 2)])
+        following = asyncio.create_task(page.follow())
+        await until(lambda: page.items() == [("apples", 2)])
+        assert 'hx-target="#rows"' not in page.frames[0], "a difference would have done"
+        following.cancel()
+
+
+async def test_a_page_of_one_process_resumes_at_another(
+    server: LiveServer, database_url: str, database: psycopg.Connection
+) -> None:
+    make_item(database, name="apples", quantity=1)
+    page = BrowserlessPage(server)
+    await page.open()
+    with serve(database_url) as second:
+        page._server = second
+        following = asyncio.create_task(page.follow())
+        await live(page)
+        assert page.items() == [("apples", 1)]
+        assert not any("#rows" in frame for frame in page.frames), "it showed all that there is"
+        database.execute("UPDATE inventory SET quantity = 2")
+        await until(lambda: page.items() == [("apples", 2)])
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
+
+
+async def test_a_statement_of_many_rows_is_one_refresh_of_each_view(
+    counted: Counter[str], server: LiveServer, database: psycopg.Connection
+) -> None:
+    async with open_page(server) as page:
+        await live(page)
+        counted.clear()
+        database.execute(
+            "INSERT INTO inventory (name, quantity) SELECT 'item ' || n, n FROM generate_series(1, 5500) n"
+        )
+        await until(lambda: page.text("matches") == "5500 items")
+        assert counted["queries"] <= 2
+        assert counted["rows rendered"] <= 100
