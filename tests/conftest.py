@@ -30,7 +30,7 @@ def admin_url() -> Iterator[str]:
         return
     folder = Path(tempfile.mkdtemp(prefix="live-inventory-test-"))
     folder.chmod(0o755)
-    server = EmbeddedServer(folder / "postgres", durable=False)
+    server = EmbeddedServer(folder, durable=False)
     try:
         url = server.start()
         server.guard(delete=True)

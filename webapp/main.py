@@ -22,8 +22,9 @@ from webapp.listener import Listener
 from webapp.pages import answer_error
 from webapp.rendering import STATIC, Renderer, build
 from webapp.security import Security
-from webapp.settings import Settings, load_settings
+from webapp.settings import Settings, SetupError, load_settings
 from webapp.sources import Pieces
+from webapp.startup import PlainSetupErrors
 
 logger = logging.getLogger(__name__)
 
@@ -46,6 +47,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.mount(f"/static/{build()}", ImmutableFiles(directory=STATIC))
     app.add_middleware(GZipMiddleware, minimum_size=1000)
     app.add_middleware(Security, allowed_hosts=settings.allowed_hosts)
+    app.add_middleware(PlainSetupErrors)
     _add_error_handlers(app, renderer)
     _add_probes(app)
     return app
@@ -136,4 +138,7 @@ def _add_probes(app: FastAPI) -> None:
         return {"status": "ok" if certain else "the change feed is not fresh"}
 
 
-app = create_app(load_settings())
+try:
+    app = create_app(load_settings())
+except SetupError as error:
+    raise SystemExit(str(error)) from None

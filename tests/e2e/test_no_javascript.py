@@ -22,7 +22,7 @@ def test_everything_works_by_plain_links_and_forms(
 ) -> None:
     make_item(database, name="pears", quantity=3, location="Shelf 2")
     page.goto(server.url)
-    expect(page.get_by_text("this page does not follow changes")).to_be_visible()
+    expect(page.locator("noscript p")).to_be_visible()
     expect(page.locator("#connection")).to_be_hidden()
 
     page.locator("#new-name").fill("apples")
