@@ -81,7 +81,7 @@ def _check_server(connection: Connection) -> None:
     if encoding != "UTF8":
         raise SetupError(
             f"The database's encoding is {encoding}, but names may be in any script: UTF8 is needed.\n"
-            "This line makes one: CREATE DATABASE inventory ENCODING 'UTF8' TEMPLATE template0;"
+            "This line makes one: CREATE DATABASE inventory ENCODING 'UTF8' LOCALE 'C' TEMPLATE template0;"
         )
 
 
