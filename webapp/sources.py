@@ -21,7 +21,7 @@ from webapp.views import PAGE_ROWS, View
 
 CACHED_ROWS = 20_000
 LATEST_CHANGES = 20
-FIELDS = ("name", "quantity", "unit", "location", "reorder_level", "updated_at")
+FIELDS = ("name", "quantity", "unit", "location", "reorder_level")
 
 
 class ItemList:
