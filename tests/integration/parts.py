@@ -1,0 +1,128 @@
+"""Parts that a bare machine lacks: each is started for a test where it is installed, and names itself where not."""
+
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg.conninfo import conninfo_to_dict
+
+from tests.waiting import eventually
+
+
+def find(program: str, package: str, *places: str) -> str:
+    """Return the path of a program, or skip the test saying what to install."""
+    found = shutil.which(program, path=os.pathsep.join([os.environ["PATH"], "/usr/sbin", *places]))
+    return found or pytest.skip(f"needs {program}; on Debian: apt-get install {package}")
+
+
+def free_port() -> int:
+    """Return a port that nothing listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        return int(listening.getsockname()[1])
+
+
+def unprivileged() -> dict[str, Any]:
+    """Return how to start programs that refuse to run as root."""
+    if os.geteuid() != 0:
+        return {}
+    account = pwd.getpwnam("nobody")
+    return {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
+
+
+@contextmanager
+def folder() -> Iterator[Path]:
+    """Make a folder for a part that may run as nobody."""
+    with tempfile.TemporaryDirectory(prefix="live-inventory-part-") as name:
+        path = Path(name)
+        if (account := unprivileged()) != {}:
+            os.chown(path, account["user"], account["group"])
+        yield path
+
+
+@contextmanager
+def running(command: list[str], port: int, **options: Any) -> Iterator[None]:
+    """Run a part in the foreground until the context ends; it accepts connections when the context begins."""
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **options)
+    try:
+        eventually(lambda: process.poll() is not None or _accepts(port))
+        assert process.poll() is None, f"{command[0]} did not start"
+        yield
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+@contextmanager
+def postgres_15() -> Iterator[str]:
+    """Run a cluster of Debian's PostgreSQL 15; give its address."""
+    places = "/usr/lib/postgresql/15/bin"
+    initdb, postgres = (find(name, "postgresql-15", places) for name in ("initdb", "postgres"))
+    port = free_port()
+    with folder() as data:
+        options: dict[str, Any] = {"cwd": data, **unprivileged()}
+        make = [initdb, "-D", str(data / "cluster"), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C"]
+        subprocess.run(make, check=True, stdout=subprocess.DEVNULL, **options)
+        serve = [postgres, "-D", str(data / "cluster"), "-p", str(port), "-c", f"unix_socket_directories={data}"]
+        with running([*serve, "-c", "listen_addresses=127.0.0.1", "-c", "fsync=off"], port, **options):
+            url = f"postgresql://postgres@127.0.0.1:{port}/postgres"
+            eventually(lambda: _answers(url))
+            yield url
+
+
+@contextmanager
+def pgbouncer(database_url: str) -> Iterator[str]:
+    """Run PgBouncer in transaction mode before a server; give its address of the same database."""
+    program, port = find("pgbouncer", "pgbouncer"), free_port()
+    server = {"port": "5432", **conninfo_to_dict(database_url)}
+    with folder() as home:
+        settings = home / "pgbouncer.ini"
+        settings.write_text(
+            f"[databases]\n* = host={server['host']} port={server['port']} user={server['user']}\n"
+            f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\n"
+            "auth_type = any\npool_mode = transaction\n"
+        )
+        settings.chmod(0o644)
+        with running([program, "-q", str(settings)], port, cwd=home, **unprivileged()):
+            yield f"postgresql://{server['user']}@127.0.0.1:{port}/{server['dbname']}"
+
+
+@contextmanager
+def nginx(*upstream_ports: int) -> Iterator[int]:
+    """Run nginx before servers, in turn; give its port."""
+    program, port = find("nginx", "nginx-light"), free_port()
+    with folder() as home:
+        servers = " ".join(f"server 127.0.0.1:{each} max_fails=1 fail_timeout=1s;" for each in upstream_ports)
+        paths = " ".join(f"{name}_temp_path {home}/{name};" for name in ("proxy", "fastcgi", "uwsgi", "scgi"))
+        settings = home / "nginx.conf"
+        settings.write_text(
+            f"daemon off; pid {home}/pid; error_log stderr; events {{}}\n"
+            f"http {{ access_log off; client_body_temp_path {home}/body; {paths}\n"
+            f"upstream inventory {{ {servers} }}\n"
+            f"server {{ listen 127.0.0.1:{port}; location / {{ proxy_pass http://inventory; proxy_http_version 1.1;\n"
+            "proxy_set_header Host $http_host; proxy_set_header Upgrade $http_upgrade;\n"
+            'proxy_set_header Connection "upgrade"; } } }\n'
+        )
+        with running([program, "-p", str(home), "-c", str(settings)], port, **unprivileged()):
+            yield port
+
+
+def _accepts(port: int) -> bool:
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _answers(url: str) -> bool:
+    try:
+        psycopg.connect(url).close()
+    except psycopg.OperationalError:
+        return False
+    return True
