@@ -1,0 +1,121 @@
+"""16 writers, 5,000 commits, rollbacks, savepoints, the listener terminated 20 times: each change exactly once."""
+
+import asyncio
+import random
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+
+import psycopg
+
+from tests.factories import make_item
+from tests.follower import APPLICATION, Follower, follow
+
+WRITERS = 16
+COMMITS = 5_000
+KILLS = 20
+PAUSES_S = (0.0, 0.0, 0.001, 0.002, 0.01)
+
+Told = tuple[int | None, int]
+
+
+class Writer:
+    """Writes to an item of its own; `committed` is what it knows to be committed."""
+
+    def __init__(self, url: str, item_id: int, seed: int) -> None:
+        self.committed: list[Told] = []
+        self._url = url
+        self._item_id = item_id
+        self._chance = random.Random(seed)
+        self._quantity = 0
+
+    def write(self, commits: int) -> None:
+        with closing(psycopg.connect(self._url)) as connection:
+            for _ in range(commits):
+                while not self._commit_one(connection):
+                    pass
+
+    def _commit_one(self, connection: psycopg.Connection) -> bool:
+        """One transaction, that may end as a rollback; return whether it was committed."""
+        written = [self._set_quantity(connection)]
+        if self._chance.random() < 0.2:
+            with connection.transaction(force_rollback=self._chance.random() < 0.5) as savepoint:
+                inner = self._set_quantity(connection)
+            written += [] if savepoint.force_rollback else [inner]
+        time.sleep(self._chance.choice(PAUSES_S))
+        if self._chance.random() < 0.1:
+            connection.rollback()
+            return False
+        connection.commit()
+        self.committed += written
+        return True
+
+    def _set_quantity(self, connection: psycopg.Connection) -> Told:
+        self._quantity += 1
+        connection.execute("UPDATE inventory SET quantity = %s WHERE id = %s", [self._quantity, self._item_id])
+        return self._item_id, self._quantity
+
+
+class SequenceReader:
+    """The control: reads the log from the highest id it has seen, as one is tempted to."""
+
+    def __init__(self, url: str) -> None:
+        self.read: list[Told] = []
+        self.is_stopped = False
+        self._url = url
+
+    def follow(self) -> None:
+        highest = 0
+        with closing(psycopg.connect(self._url, autocommit=True)) as connection:
+            while not self.is_stopped:
+                rows = connection.execute(
+                    "SELECT id, item_id, after_quantity FROM inventory_changes WHERE id > %s ORDER BY id", [highest]
+                ).fetchall()
+                self.read += [(item_id, quantity) for _, item_id, quantity in rows]
+                highest = rows[-1][0] if rows else highest
+                time.sleep(0.002)
+
+
+def told(follower: Follower) -> Iterator[Told]:
+    for change in follower.changes:
+        if change.after is not None:
+            yield change.item_id, change.after.quantity
+
+
+async def kill_again_and_again(database: psycopg.Connection, follower: Follower) -> None:
+    """Terminate the listener's backend whenever another part of the changes has been told."""
+    for number in range(1, KILLS + 1):
+        await follower.until_told(number * COMMITS // (KILLS + 2))
+        await follower.until(lambda: _terminate(database))  # it may be between two connections
+
+
+def _terminate(database: psycopg.Connection) -> bool:
+    found = database.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE application_name = %s AND datname = current_database()",
+        [APPLICATION],
+    )
+    return found.fetchall() != []
+
+
+async def test_each_committed_change_is_told_once(database_url: str, database: psycopg.Connection) -> None:
+    writers = [Writer(database_url, make_item(database), seed) for seed in range(WRITERS)]
+    control = SequenceReader(database_url)
+    async with follow(database_url) as follower:
+        with ThreadPoolExecutor(WRITERS + 1) as threads:
+            loop = asyncio.get_running_loop()
+            controlling = loop.run_in_executor(threads, control.follow)
+            writing = [loop.run_in_executor(threads, writer.write, COMMITS // WRITERS + 1) for writer in writers]
+            await kill_again_and_again(database, follower)
+            await asyncio.gather(*writing)
+            make_item(database, name="the end")
+            await follower.until(lambda: "the end" in follower.names())
+            control.is_stopped = True
+            await controlling
+        committed = Counter(one for writer in writers for one in writer.committed)
+        ours = Counter(one for one in told(follower) if one[0] in {w for w, _ in committed})
+        assert ours == committed, "nothing lost, nothing twice, nothing that was rolled back"
+        assert follower.resyncs == 1, "no gap was skipped"
+        assert committed.keys() - set(control.read), "a sequence as cursor loses rows, or this test proves nothing"
