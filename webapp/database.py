@@ -1,7 +1,11 @@
 """The database's addresses, made ready, and the pool of connections for requests and views."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import asyncio
+import os
+import socket
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -19,6 +23,13 @@ Connection = psycopg.AsyncConnection[DictRow]
 
 # A frozen network must not freeze a request: the kernel gives up on unanswered bytes, the server on idle peers.
 _OPTIONS = {"connect_timeout": 5, "tcp_user_timeout": 5000, "keepalives_idle": 5, "keepalives_interval": 2}
+# Something in between may confirm the bytes and still never answer, so silence itself has a limit: it is short for a
+# connection about to be used, and for its statements longer than the server itself lets them take.
+CONNECTION_LIMIT_S = 4
+CHECK_LIMIT_S = 2
+SILENCE_LIMIT_S = 16
+STATEMENT_LIMIT = "15s"
+LOCK_LIMIT = "4s"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +84,7 @@ async def open_pool(database: Database, max_size: int = 8) -> AsyncIterator[Asyn
         kwargs={"autocommit": True, "row_factory": dict_row, "prepare_threshold": None},
         min_size=2,
         max_size=max_size,
-        timeout=5,
+        timeout=CONNECTION_LIMIT_S,
         reconnect_timeout=0,
         configure=_configure,
         open=False,
@@ -86,18 +97,66 @@ async def open_pool(database: Database, max_size: int = 8) -> AsyncIterator[Asyn
 
 
 async def _configure(connection: Connection) -> None:
-    await connection.execute("SET statement_timeout = '15s'; SET jit = off")
+    await connection.execute(
+        "SELECT set_config('lock_timeout', %s, FALSE), set_config('statement_timeout', %s, FALSE),"
+        " set_config('jit', 'off', FALSE)",
+        [LOCK_LIMIT, STATEMENT_LIMIT],
+    )
+
+
+@contextmanager
+def hang_up_after(connection: Connection, limit_s: float) -> Iterator[None]:
+    """Shut the socket down when time is up: a cancelled query would first ask the silent server to agree."""
+    duplicate = socket.socket(fileno=os.dup(connection.fileno()))
+    timer = asyncio.get_running_loop().call_later(limit_s, _shut_down, duplicate)
+    try:
+        yield
+    finally:
+        timer.cancel()
+        duplicate.close()
+
+
+def _shut_down(connected: socket.socket) -> None:
+    with suppress(OSError):  # the other side was quicker
+        connected.shutdown(socket.SHUT_RDWR)
+
+
+@asynccontextmanager
+async def use_connection(pool: AsyncConnectionPool[Connection]) -> AsyncIterator[Connection]:
+    """Lend a connection of the pool that answered just now; one that falls silent ends in `OperationalError`."""
+    connection = await _answering_connection(pool)
+    try:
+        with hang_up_after(connection, SILENCE_LIMIT_S):
+            yield connection
+    finally:
+        await pool.putconn(connection)
+
+
+async def _answering_connection(pool: AsyncConnectionPool[Connection]) -> Connection:
+    """After a restart of the server the pool is full of dead connections; its own check pauses after each of them."""
+    gives_up_at = time.monotonic() + CONNECTION_LIMIT_S
+    while True:
+        connection = await pool.getconn(gives_up_at - time.monotonic())
+        try:
+            with hang_up_after(connection, CHECK_LIMIT_S):
+                await connection.execute("")
+        except psycopg.OperationalError:
+            await pool.putconn(connection)
+        except BaseException:
+            await pool.putconn(connection)
+            raise
+        else:
+            return connection
 
 
 async def fetch(pool: AsyncConnectionPool[Connection], query: Any, parameters: Any = None) -> list[dict[str, Any]]:
-    """Run one reading statement; return its rows. A connection lost while it lay idle is replaced, once."""
+    """Run one reading statement; return its rows. A connection that is lost meanwhile is replaced, once."""
     for is_last in (False, True):
-        async with pool.connection() as connection:
+        async with use_connection(pool) as connection:
             try:
                 cursor = await connection.execute(query, parameters)
                 return await cursor.fetchall()
             except psycopg.OperationalError:
                 if is_last or not connection.broken:
                     raise
-        await pool.check()  # the server that closed one has closed the others too
     raise AssertionError("the last attempt returns or raises")

@@ -8,10 +8,10 @@ from typing import Any, Self
 import psycopg
 from psycopg_pool import AsyncConnectionPool
 
-from webapp.database import Connection
+from webapp.database import Connection, use_connection
 from webapp.queries import QUERIES
 
-MAX_QUANTITY = 2**63 - 1
+MAX_QUANTITY = MAX_ID = 2**63 - 1
 Pool = AsyncConnectionPool[Connection]
 
 
@@ -105,6 +105,14 @@ class TooMuch(StockError):
 
 
 @dataclass
+class Busy(StockError):
+    """Another transaction has changed the item and not ended yet."""
+
+    def __str__(self) -> str:
+        return "Somebody else is changing this item and has not finished. Nothing was changed; try again in a moment."
+
+
+@dataclass
 class Refused(StockError):
     """The database refused a value; `constraint` names the promise that it would break."""
 
@@ -115,30 +123,30 @@ class Refused(StockError):
 
 
 async def add_item(pool: Pool, item: NewItem, author: Author) -> int:
-    """Add an item; return its id. Raises `NameTaken` or `Refused`."""
+    """Add an item; return its id. Raises `NameTaken`, `Busy` or `Refused`."""
     values = {field: getattr(item, field) for field in NewItem.__slots__}
     try:
         row = await _write(pool, "add_item", values, author)
-    except psycopg.errors.UniqueViolation as error:
-        raise NameTaken(item.name) from error
-    except psycopg.errors.IntegrityError as error:
-        raise Refused(error.diag.constraint_name or "a constraint") from error
+    except Refused as error:
+        if error.constraint == "inventory_name_unique":
+            raise NameTaken(item.name) from error
+        raise
     assert row is not None, "INSERT ... RETURNING gives a row"  # noqa: S101
     return int(row["id"])
 
 
 async def take(pool: Pool, item_id: int, count: int, author: Author) -> int:
-    """Take `count` out of stock, atomically; return what is left. Raises `NoSuchItem` or `NotEnough`."""
+    """Take `count` out of stock, atomically; return what is left. Raises `NoSuchItem`, `NotEnough` or `Busy`."""
     return await _change_quantity(pool, item_id, -count, author)
 
 
 async def put(pool: Pool, item_id: int, count: int, author: Author) -> int:
-    """Put `count` into stock, atomically; return what is there then. Raises `NoSuchItem` or `TooMuch`."""
+    """Put `count` into stock, atomically; return what is there then. Raises `NoSuchItem`, `TooMuch` or `Busy`."""
     return await _change_quantity(pool, item_id, count, author)
 
 
 async def delete_item(pool: Pool, item_id: int, author: Author) -> str:
-    """Delete an item; return its name. Raises `NoSuchItem`."""
+    """Delete an item; return its name. Raises `NoSuchItem` or `Busy`."""
     row = await _write(pool, "delete_item", {"id": item_id}, author)
     if row is None:
         raise NoSuchItem(item_id)
@@ -147,9 +155,9 @@ async def delete_item(pool: Pool, item_id: int, author: Author) -> str:
 
 async def find_item(pool: Pool, item_id: int) -> Item:
     """Return the item. Raises `NoSuchItem`."""
-    if not 0 < item_id <= MAX_QUANTITY:
+    if not 0 < item_id <= MAX_ID:
         raise NoSuchItem(item_id)
-    async with pool.connection() as connection:
+    async with use_connection(pool) as connection:
         row = await (await connection.execute(QUERIES["item_by_id"], {"id": item_id})).fetchone()
     if row is None:
         raise NoSuchItem(item_id)
@@ -159,7 +167,9 @@ async def find_item(pool: Pool, item_id: int) -> Item:
 async def _change_quantity(pool: Pool, item_id: int, by: int, author: Author) -> int:
     try:
         row = await _write(pool, "change_quantity", {"id": item_id, "by": by}, author)
-    except psycopg.errors.CheckViolation as error:
+    except Refused as error:
+        if error.constraint != "inventory_quantity_not_negative":
+            raise
         item = await find_item(pool, item_id)
         raise NotEnough(item.name, -by, item.quantity) from error
     except psycopg.errors.NumericValueOutOfRange as error:
@@ -171,10 +181,15 @@ async def _change_quantity(pool: Pool, item_id: int, by: int, author: Author) ->
 
 
 async def _write(pool: Pool, query: str, values: Mapping[str, Any], author: Author) -> Mapping[str, Any] | None:
-    """Run one statement in a transaction that says who it is; return its row, if any."""
-    if not -MAX_QUANTITY <= values.get("id", 1) <= MAX_QUANTITY:
+    """Run one statement in a transaction that says who it is; return its row, if any. Raises `Busy` or `Refused`."""
+    if not 0 < values.get("id", 1) <= MAX_ID:
         return None
     claim = {"actor": author.actor or "", "source": author.source}
-    async with pool.connection() as connection, connection.transaction():
-        await connection.execute(QUERIES["claim"], claim)
-        return await (await connection.execute(QUERIES[query], values)).fetchone()
+    try:
+        async with use_connection(pool) as connection, connection.transaction():
+            await connection.execute(QUERIES["claim"], claim)
+            return await (await connection.execute(QUERIES[query], values)).fetchone()
+    except psycopg.errors.LockNotAvailable as error:
+        raise Busy from error
+    except psycopg.errors.IntegrityError as error:
+        raise Refused(error.diag.constraint_name or "a constraint") from error
