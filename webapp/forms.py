@@ -2,17 +2,52 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from urllib.parse import parse_qsl
 
-from starlette.datastructures import FormData
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
 
 from webapp.inventory import MAX_QUANTITY, NameTaken, NewItem, Refused, StockError
+from webapp.text import storable, trim, whole_number
 
-# The same characters as inventory_trim() in the database takes off; a test compares the two.
-WHITE_SPACE = " \t\n\r\f\v\u0085\u00a0\u1680\u180e" + "".join(map(chr, range(0x2000, 0x200E)))
-WHITE_SPACE += "\u2028\u2029\u202f\u205f\u2060\u3000\ufeff"
+FORM_TYPE = "application/x-www-form-urlencoded"
+MAX_FIELDS = 100
 TEXT_LIMITS = {"name": 200, "unit": 40, "location": 200}
 LABELS = {"name": "The name", "unit": "The unit", "location": "The location"}
 LABELS |= {"quantity": "The quantity", "reorder_level": "The reorder level"}
+
+
+async def read_fields(request: Request) -> dict[str, str]:
+    """Read what a form posted; of fields that come twice the last counts. Nothing posted is an empty form.
+
+    Only the one encoding that plain forms have: what a body of another kind means could only be guessed.
+    """
+    body = await request.body()
+    sent_as = request.headers.get("content-type", FORM_TYPE).partition(";")[0].strip().lower()
+    if sent_as != FORM_TYPE and body:
+        raise HTTPException(415, f"This address takes forms, sent as {FORM_TYPE}.")
+    try:
+        fields = parse_qsl(body.decode(), keep_blank_values=True, errors="strict", max_num_fields=MAX_FIELDS)
+    except UnicodeDecodeError as error:
+        raise HTTPException(400, "The text of this form is not UTF-8.") from error
+    except ValueError as error:
+        raise HTTPException(400, f"This form has too many fields: {MAX_FIELDS} are the most.") from error
+    return dict(fields)
+
+
+class BadCount(StockError):
+    """What should say how many is not a whole number from 1 on."""
+
+    def __str__(self) -> str:
+        return f"How many? A whole number from 1 to {MAX_QUANTITY}."
+
+
+def count_in(fields: Mapping[str, str]) -> int:
+    """Return how many are to be taken or put, 1 where nothing is said. Raises `BadCount`."""
+    count = whole_number(trim(fields.get("by", "1")), MAX_QUANTITY)
+    if not count:
+        raise BadCount
+    return count
 
 
 @dataclass
@@ -25,9 +60,9 @@ class ItemForm:
     item: NewItem | None = None
 
     @classmethod
-    def read(cls, data: FormData | Mapping[str, object]) -> "ItemForm":
+    def read(cls, fields: Mapping[str, str]) -> "ItemForm":
         """Read what was posted; `item` is set when there are no errors."""
-        form = cls(values={name: _typed(data.get(name)) for name in LABELS})
+        form = cls(values={name: fields.get(name, "") for name in LABELS})
         name, unit, location = (form._text(field) for field in TEXT_LIMITS)
         quantity, reorder_level = (form._number(field) for field in ("quantity", "reorder_level"))
         if name is None:
@@ -43,31 +78,19 @@ class ItemForm:
         self.errors[_field_of(error)] = str(error)
 
     def _text(self, name: str) -> str | None:
-        text = self.values[name].strip(WHITE_SPACE)
-        if "\0" in text or any("\ud800" <= c <= "\udfff" for c in text):
+        text = trim(self.values[name])
+        if storable(text) != text:
             self.errors[name] = f"{LABELS[name]} has characters that cannot be stored."
         elif len(text) > TEXT_LIMITS[name]:
             self.errors[name] = f"{LABELS[name]} has {len(text)} characters; {TEXT_LIMITS[name]} are the most."
         return text or None
 
     def _number(self, name: str) -> int | None:
-        text = self.values[name].strip(WHITE_SPACE)
-        number = whole_number(text)
+        text = trim(self.values[name])
+        number = whole_number(text, MAX_QUANTITY)
         if text and number is None:
             self.errors[name] = f"{LABELS[name]} is a whole number from 0 to {MAX_QUANTITY}."
         return number
-
-
-def whole_number(text: str) -> int | None:
-    """Read a whole number that the database can hold, None if it is not one."""
-    if not (text.isascii() and text.isdigit()) or len(text.lstrip("0")) > len(str(MAX_QUANTITY)):
-        return None
-    number = int(text)
-    return number if number <= MAX_QUANTITY else None
-
-
-def _typed(value: object) -> str:
-    return value if isinstance(value, str) else ""
 
 
 def _field_of(error: StockError) -> str:

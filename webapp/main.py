@@ -3,13 +3,12 @@
 import asyncio
 import logging
 import os
+import re
 import signal
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 
-import psycopg
-from fastapi import FastAPI, Request, Response
-from fastapi.exceptions import RequestValidationError
+from fastapi import FastAPI, Response
 from starlette.exceptions import HTTPException
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.staticfiles import StaticFiles
@@ -17,9 +16,9 @@ from starlette.types import Scope
 
 from webapp import inventory, pages, socket
 from webapp.database import Database, dedicated_conninfo, open_pool, prepare
+from webapp.errors import Errors
 from webapp.hub import Hub
 from webapp.listener import Listener
-from webapp.pages import answer_error
 from webapp.rendering import STATIC, Renderer, build
 from webapp.security import Security
 from webapp.settings import Settings, SetupError, load_settings
@@ -28,38 +27,47 @@ from webapp.startup import PlainSetupErrors
 
 logger = logging.getLogger(__name__)
 
-STATUS_OF_ERROR = {
-    inventory.NoSuchItem: (404, "No such item"),
-    inventory.NotEnough: (409, "Not enough in stock"),
-    inventory.TooMuch: (409, "Too much"),
-    pages.BadCount: (422, "How many?"),
-}
-
 
 def create_app(settings: Settings) -> FastAPI:
     """Put the application together."""
     renderer = Renderer(settings.timezone)
-    app = FastAPI(title="Live Inventory", docs_url=None, redoc_url=None, openapi_url=None, lifespan=_lifespan)
+    errors = Errors(renderer)
+    app = FastAPI(
+        title="Live Inventory",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        redirect_slashes=False,  # it would redirect to what Host says, and to http: where a proxy speaks TLS
+        lifespan=_lifespan,
+    )
     app.state.settings = settings
     app.state.pieces = Pieces(renderer)
     app.include_router(pages.router)
     app.include_router(socket.router)
-    app.mount(f"/static/{build()}", ImmutableFiles(directory=STATIC))
+    app.mount("/static", StaticFilesOfBuild(directory=STATIC))
     app.add_middleware(GZipMiddleware, minimum_size=1000)
-    app.add_middleware(Security, allowed_hosts=settings.allowed_hosts)
+    app.add_middleware(Security, allowed_hosts=settings.allowed_hosts, answer=errors.answer_http_error)
     app.add_middleware(PlainSetupErrors)
-    _add_error_handlers(app, renderer)
+    errors.add_handlers(app)
     _add_probes(app)
     return app
 
 
-class ImmutableFiles(StaticFiles):
-    """Static files below an address that names their content: a browser may keep them for ever."""
+class StaticFilesOfBuild(StaticFiles):
+    """Static files below the build's digest: a browser may keep them for ever.
+
+    A page of another build (from before a restart, or of a process that is newer during an upgrade) gets today's
+    files under its own address, not to be kept: without them it would be dead, and could not even say that it is old.
+    """
 
     async def get_response(self, path: str, scope: Scope) -> Response:
         """Answer with a file, or 404."""
-        response = await super().get_response(path, scope)
-        response.headers["Cache-Control"] = "public, max-age=31536000, immutable"
+        digest, _, file = path.partition("/")
+        if not re.fullmatch("[0-9a-f]{12}", digest):
+            raise HTTPException(404)
+        response = await super().get_response(file, scope)
+        keep = "public, max-age=31536000, immutable" if digest == build() else "no-cache"
+        response.headers["Cache-Control"] = keep
         return response
 
 
@@ -97,40 +105,13 @@ def _stop_process_on_defect(task: asyncio.Task[None]) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
 
-def _add_error_handlers(app: FastAPI, renderer: Renderer) -> None:
-    @app.exception_handler(inventory.StockError)
-    async def answer_stock_error(request: Request, error: inventory.StockError) -> Response:
-        status, title = STATUS_OF_ERROR.get(type(error), (422, "Not possible"))
-        return answer_error(request, renderer, status, title, str(error))
-
-    @app.exception_handler(psycopg.OperationalError)
-    async def answer_database_down(request: Request, error: psycopg.OperationalError) -> Response:
-        logger.warning("%s %s: %s", request.method, request.url.path, str(error).partition("\n")[0])
-        text = "The database does not answer at the moment. Nothing was changed; try again in a few seconds."
-        return answer_error(request, renderer, 503, "The database does not answer", text)
-
-    @app.exception_handler(HTTPException)
-    async def answer_http_error(request: Request, error: HTTPException) -> Response:
-        title = "There is no such page" if error.status_code == 404 else error.detail
-        return answer_error(request, renderer, error.status_code, title, error.detail)
-
-    @app.exception_handler(RequestValidationError)
-    async def answer_bad_request(request: Request, error: RequestValidationError) -> Response:
-        return answer_error(request, renderer, 422, "The request cannot be understood", str(error.errors()[0]["msg"]))
-
-    @app.exception_handler(Exception)
-    async def answer_defect(request: Request, error: Exception) -> Response:  # noqa: ARG001 - uvicorn logs it
-        text = "This is a defect of ours; the server's log says more."
-        return answer_error(request, renderer, 500, "Something went wrong", text)
-
-
 def _add_probes(app: FastAPI) -> None:
-    @app.get("/healthz")
+    @app.api_route("/healthz", methods=["GET", "HEAD"])
     async def healthz() -> dict[str, str]:
         """Whether the process is alive."""
         return {"status": "ok"}
 
-    @app.get("/readyz")
+    @app.api_route("/readyz", methods=["GET", "HEAD"])
     async def readyz(response: Response) -> dict[str, str]:
         """Whether the database answers and its change feed is fresh."""
         certain = app.state.hub.is_certain()

@@ -2,20 +2,23 @@
 
 import asyncio
 from typing import Annotated, Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from markupsafe import Markup
+from starlette.convertors import Convertor, register_url_convertor
 
 from webapp import inventory
 from webapp.database import fetch
 from webapp.difference import Entry
-from webapp.forms import ItemForm, whole_number
+from webapp.errors import wants_fragment
+from webapp.forms import ItemForm, count_in, read_fields
 from webapp.hub import Hub
 from webapp.inventory import Author, Pool
 from webapp.queries import QUERIES
-from webapp.rendering import Renderer, now_minutes
+from webapp.rendering import now_minutes, static_url
+from webapp.security import is_same_origin
 from webapp.socket import HubOfApp
 from webapp.sources import ItemList, Pieces
 from webapp.views import View
@@ -23,6 +26,24 @@ from webapp.views import View
 router = APIRouter(default_response_class=HTMLResponse)
 
 PAGE = Author(source="page")
+READ = ["GET", "HEAD"]
+
+
+class ItemId(Convertor[int]):
+    """An id in an address; longer digits name no item, and Python would refuse to read thousands of them."""
+
+    regex = "[0-9]{1,19}"
+
+    def convert(self, value: str) -> int:
+        """Read an id."""
+        return int(value)
+
+    def to_string(self, value: int) -> str:
+        """Write an id."""
+        return str(value)
+
+
+register_url_convertor("item", ItemId())
 
 
 def get_pool(request: Request) -> Pool:
@@ -41,7 +62,7 @@ PoolOfApp = Annotated[Pool, Depends(get_pool)]
 PiecesOfApp = Annotated[Pieces, Depends(get_pieces)]
 
 
-@router.get("/")
+@router.api_route("/", methods=READ)
 async def index(request: Request, pool: PoolOfApp, pieces: PiecesOfApp, hub: HubOfApp) -> Response:
     """Show a view: the whole page, or for htmx only what depends on the query string."""
     view, complaints = View.parse(request.query_params)
@@ -56,7 +77,7 @@ async def index(request: Request, pool: PoolOfApp, pieces: PiecesOfApp, hub: Hub
 @router.post("/items")
 async def create_item(request: Request, pool: PoolOfApp, pieces: PiecesOfApp, hub: HubOfApp) -> Response:
     """Add an item; errors stand beside their fields, and what was typed stays."""
-    form = ItemForm.read(await request.form())
+    form = ItemForm.read(await read_fields(request))
     if form.item is not None:
         try:
             await inventory.add_item(pool, form.item, PAGE)
@@ -67,75 +88,62 @@ async def create_item(request: Request, pool: PoolOfApp, pieces: PiecesOfApp, hu
         shown = form if form.errors else ItemForm(saved=form.values["name"])
         return _html(pieces, "items/_form.html", form=shown, status=status)
     if form.errors:
-        view, complaints = View.parse({})
-        return await _page(view, complaints, form, status, pool=pool, pieces=pieces, hub=hub)
+        return await _page(_view_before(request), [], form, status, pool=pool, pieces=pieces, hub=hub)
+    return RedirectResponse(_view_before(request).url, 303)
+
+
+@router.api_route("/items", methods=READ)
+async def items() -> Response:
+    """Lead home whoever reloads a form that was refused by its address."""
     return RedirectResponse("/", 303)
 
 
-@router.post("/items/{item_id:int}/take")
+@router.api_route("/favicon.ico", methods=READ)
+async def favicon() -> Response:
+    """Answer those who ask for an icon without having read the page."""
+    return RedirectResponse(static_url("favicon.svg"), 302)
+
+
+@router.post("/items/{item_id:item}/take")
 async def take(request: Request, item_id: int, pool: PoolOfApp) -> Response:
     """Take some out of stock."""
-    await inventory.take(pool, item_id, await _count(request), PAGE)
+    await inventory.take(pool, item_id, count_in(await read_fields(request)), PAGE)
     return _done(request)
 
 
-@router.post("/items/{item_id:int}/put")
+@router.post("/items/{item_id:item}/put")
 async def put(request: Request, item_id: int, pool: PoolOfApp) -> Response:
     """Put some into stock."""
-    await inventory.put(pool, item_id, await _count(request), PAGE)
+    await inventory.put(pool, item_id, count_in(await read_fields(request)), PAGE)
     return _done(request)
 
 
-@router.get("/items/{item_id:int}/delete")
+@router.api_route("/items/{item_id:item}/delete", methods=READ)
 async def confirm_delete(item_id: int, pool: PoolOfApp, pieces: PiecesOfApp) -> Response:
     """Ask before deleting, where no script can ask."""
     return _html(pieces, "items/delete.html", item=await inventory.find_item(pool, item_id))
 
 
-@router.post("/items/{item_id:int}/delete")
+@router.post("/items/{item_id:item}/delete")
 async def delete(request: Request, item_id: int, pool: PoolOfApp) -> Response:
     """Delete an item."""
     await inventory.delete_item(pool, item_id, PAGE)
     return _done(request)
 
 
-class BadCount(inventory.StockError):
-    """What should say how many is not a whole number from 1 on."""
-
-    def __str__(self) -> str:
-        return f"How many? A whole number from 1 to {inventory.MAX_QUANTITY}."
-
-
-def wants_fragment(request: Request) -> bool:
-    """Whether htmx asks for a piece; going back in the history it asks for the whole page."""
-    return request.headers.get("hx-request-type") == "partial"
-
-
-def answer_error(request: Request, renderer: Renderer, status: int, title: str, text: str) -> Response:
-    """Answer an error: a line for the page's message area, or a page of its own."""
-    if wants_fragment(request):
-        body = renderer.render("items/message.html", text=text)
-    else:
-        body = renderer.render("error.html", status=status, title=title, text=text)
-    return HTMLResponse(body, status, {"Vary": "HX-Request-Type"})
-
-
-async def _count(request: Request) -> int:
-    typed = (await request.form()).get("by", "1")
-    count = whole_number(typed.strip()) if isinstance(typed, str) else None
-    if not count:
-        raise BadCount
-    return count
-
-
 def _done(request: Request) -> Response:
     """Answer a change: the page hears of it by its socket; without scripts it goes back to where it was."""
     if wants_fragment(request):
         return Response(status_code=204)
-    came_from = urlsplit(request.headers.get("referer", ""))
-    same_site = came_from.netloc == request.headers.get("host")
-    back, _ = View.parse(dict(parse_qsl(came_from.query)))
-    return RedirectResponse(back.url if same_site else "/", 303)
+    return RedirectResponse(_view_before(request).url, 303)
+
+
+def _view_before(request: Request) -> View:
+    """Return the view that a form was sent from, as far as the browser says; never an address that others chose."""
+    before, _, query = request.headers.get("referer", "").partition("?")
+    origin = "/".join(before.split("/", 3)[:3])
+    ours = is_same_origin(origin, request.headers["host"])
+    return View.parse(dict(parse_qsl(query)) if ours else {})[0]
 
 
 async def _page(  # noqa: PLR0913

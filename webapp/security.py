@@ -1,13 +1,16 @@
 """Who may talk to us, how much at once, and what a browser may do with our pages."""
 
-from urllib.parse import urlsplit
+import re
+from collections.abc import Awaitable, Callable
+from ipaddress import ip_address
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
-from starlette.responses import PlainTextResponse
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from webapp.settings import LOOPBACK_HOSTS
+from webapp.settings import is_loopback
 
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 MAX_BODY_BYTES = 256 * 1024
@@ -38,53 +41,101 @@ HEADERS = {
 }
 
 
-class Security:
-    """ASGI middleware: checks Host and Origin, bounds request bodies, adds the security headers."""
+PROBES = ("/healthz", "/readyz")  # a load balancer asks them by address, and they tell no secret
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+_AUTHORITY = re.compile(r"(?P<name>\[[0-9a-f:.]+\]|[a-z0-9._-]+?)\.?(:(?P<port>[0-9]{0,5}))?")
+_ORIGIN = re.compile(r"(?P<scheme>https?)://(?P<authority>.*)")
 
-    def __init__(self, app: ASGIApp, allowed_hosts: tuple[str, ...]) -> None:
+
+class Security:
+    """ASGI middleware: checks Host and Origin, bounds request bodies, adds the security headers.
+
+    `answer` makes the page of a refusal. A WebSocket is refused without one, as nobody would see it.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        allowed_hosts: tuple[str, ...],
+        answer: Callable[[Request, HTTPException], Awaitable[Response]],
+    ) -> None:
         self._app = app
-        self._allowed_hosts = frozenset((*LOOPBACK_HOSTS, *allowed_hosts))
+        self._allowed_hosts = frozenset(allowed_hosts)
+        self._answer = answer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse what is not for us, or hand on."""
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
-        elif refusal := self._refusal(scope):
-            await refusal(scope, receive, _with_headers(send))
+            return
+        try:
+            self._check(scope)
+        except HTTPException as refusal:
+            if scope["type"] == "websocket":
+                await receive()
+                await send({"type": "websocket.close", "code": 1008, "reason": refusal.detail})
+            else:
+                response = await self._answer(Request(scope), refusal)
+                await response(scope, receive, _with_headers(send))
         else:
             await self._app(scope, _bounded(receive), _with_headers(send))
 
-    def _refusal(self, scope: Scope) -> PlainTextResponse | None:
+    def _check(self, scope: Scope) -> None:
+        """Raise HTTPException for a request that is not for us."""
         headers = Headers(scope=scope)
-        host = headers.get("host", "")
-        if _host_name(host) not in self._allowed_hosts:
-            text = "This host name is not served here. Whoever runs this server can add it to ALLOWED_HOSTS.\n"
-            return PlainTextResponse(text, 400)
+        host = _authority(_only(headers, "host"))
+        if scope["path"] not in PROBES and not (host and self._is_served(host[0])):
+            text = "This host name is not served here. Whoever runs this server can add it to ALLOWED_HOSTS."
+            raise HTTPException(400, text)
         checked = scope["type"] == "websocket" or scope["method"] not in SAFE_METHODS
-        if checked and not _same_origin(headers, host):
-            return PlainTextResponse("Requests from other sites are refused.\n", 403)
+        if checked and "origin" in headers and not is_same_origin(_only(headers, "origin"), _only(headers, "host")):
+            raise HTTPException(403, "Requests from other sites are refused.")
         if _declared_length(headers) > MAX_BODY_BYTES:
-            return PlainTextResponse(f"The request is too large: {MAX_BODY_BYTES} bytes are the most.\n", 413)
+            raise _too_large()
+
+    def _is_served(self, host: str) -> bool:
+        return is_loopback(host) or not self._allowed_hosts.isdisjoint((host, "*"))
+
+
+def is_same_origin(origin: str, host: str) -> bool:
+    """Whether a page of `origin` was served by us, as `host`.
+
+    Programs send no Origin; a browser's must be ours. The scheme may differ: TLS can end in front of us. A port that
+    is not said is the one of the browser's scheme, since a proxy may say it where the browser does not.
+    """
+    parts = _ORIGIN.fullmatch(origin.lower())
+    ours, theirs = _authority(host), _authority(parts["authority"]) if parts else None
+    if not (parts and ours and theirs):
+        return False
+    default = _DEFAULT_PORTS[parts["scheme"]]
+    return (ours[0], ours[1] or default) == (theirs[0], theirs[1] or default)
+
+
+def _authority(text: str) -> tuple[str, int | None] | None:
+    """Return name and port, if any, of a Host header; IPv6 without brackets; None if it is malformed."""
+    parts = _AUTHORITY.fullmatch(text.lower())
+    if not parts:
         return None
-
-
-def _host_name(host: str) -> str:
-    """Return the name without the port, IPv6 without brackets, in small letters."""
+    name, port = parts["name"], int(parts["port"]) if parts["port"] else None
     try:
-        return urlsplit(f"//{host}").hostname or ""
+        return ip_address(name.strip("[]")).compressed, port
     except ValueError:
-        return ""
+        return None if name.startswith("[") else (name, port)
 
 
-def _same_origin(headers: Headers, host: str) -> bool:
-    """Programs send no Origin; a browser's must be ours. The scheme may differ: TLS can end in front of us."""
-    origin = headers.get("origin")
-    return origin is None or urlsplit(origin).netloc.lower() == host.lower()
+def _only(headers: Headers, name: str) -> str:
+    """Return the header's value; a header that comes twice counts as malformed, as does none."""
+    values = headers.getlist(name)
+    return values[0] if len(values) == 1 else ""
 
 
 def _declared_length(headers: Headers) -> int:
     length = headers.get("content-length", "0")
-    return int(length) if length.isascii() and length.isdigit() else 0
+    return int(length) if length.isascii() and length.isdigit() and len(length) < 20 else 0
+
+
+def _too_large() -> HTTPException:
+    return HTTPException(413, f"The request is too large: {MAX_BODY_BYTES} bytes are the most.")
 
 
 def _bounded(receive: Receive) -> Receive:
@@ -96,7 +147,7 @@ def _bounded(receive: Receive) -> Receive:
         message = await receive()
         received += len(message.get("body", b"")) if message["type"] == "http.request" else 0
         if received > MAX_BODY_BYTES:
-            raise HTTPException(413, f"The request is too large: {MAX_BODY_BYTES} bytes are the most.")
+            raise _too_large()
         return message
 
     return bounded_receive

@@ -1,6 +1,8 @@
 """Settings from environment variables; the README's configuration table lists them."""
 
+import re
 from functools import cache
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -11,7 +13,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 PACKAGE = Path(__file__).resolve().parent
 # An installed wheel carries these folders inside the package, a checkout beside it.
 RESOURCES = PACKAGE if (PACKAGE / "templates").is_dir() else PACKAGE.parent
-LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "::1")
+_HOST_NAME = re.compile(r"\*|[a-z0-9_-]+(\.[a-z0-9_-]+)*")
 
 
 class SetupError(Exception):
@@ -35,7 +37,7 @@ class Settings(BaseSettings):
     @classmethod
     def _split_hosts(cls, value: object) -> object:
         if isinstance(value, str):
-            return tuple(host.strip().lower() for host in value.split(",") if host.strip())
+            return tuple(_host_name(host.strip()) for host in value.split(",") if host.strip())
         return value
 
     @field_validator("timezone", mode="before")
@@ -52,7 +54,31 @@ class Settings(BaseSettings):
     @property
     def host_is_loopback(self) -> bool:
         """Whether only this machine can connect."""
-        return self.host in LOOPBACK_HOSTS or self.host.startswith("127.")
+        return is_loopback(self.host)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host, a name or an address without brackets, can only be this machine."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
+def _host_name(entry: str) -> str:
+    """Read an entry of ALLOWED_HOSTS as browsers send it: small letters, xn-- for other alphabets, or an address."""
+    try:
+        return ip_address(entry.removeprefix("[").removesuffix("]")).compressed
+    except ValueError:
+        pass
+    try:
+        name = entry.rstrip(".").encode("idna").decode().lower()
+    except UnicodeError:
+        name = ""
+    if not _HOST_NAME.fullmatch(name):
+        message = f"{entry!r} is not a host name; leave out scheme, port and path: stock.example.com, or * for any"
+        raise ValueError(message)
+    return name
 
 
 @cache

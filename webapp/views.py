@@ -1,8 +1,10 @@
 """What a browser looks at: search, filter, sort and page, as one small value shared by all who look at the same."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from urllib.parse import urlencode
+
+from webapp.text import storable, trim, whole_number
 
 SORTS = ("name", "quantity", "unit", "location", "reorder_level", "updated_at", "id", "version")
 PAGE_ROWS = 50
@@ -25,10 +27,10 @@ class View:
         """Read a query string; what cannot be used falls back, and each fallback is a sentence for the page."""
         complaints: list[str] = []
         view = cls(
-            q=_text("search text", query.get("q", "").strip(), complaints),
+            q=_text("search text", query.get("q", ""), complaints, trim),
             sort=_sort(query.get("sort", ""), complaints),
             low=_flag(query.get("low", ""), complaints),
-            location=_text("location", query.get("location", ""), complaints),
+            location=_text("location", query.get("location", ""), complaints, str),
             page=_page(query.get("page", ""), complaints),
         )
         return view, complaints
@@ -66,13 +68,13 @@ class View:
         return replace(self, sort=f"-{column}" if turned else column, page=1)
 
 
-def _text(what: str, value: str, complaints: list[str]) -> str:
-    clean = "".join(c for c in value if c != "\0" and not "\ud800" <= c <= "\udfff")
-    if clean != value:
+def _text(what: str, value: str, complaints: list[str], clean: Callable[[str], str]) -> str:
+    text = clean(storable(value))
+    if storable(value) != value:
         complaints.append(f"The {what} had characters that no item can have; they were left out.")
-    if len(clean) > MAX_TEXT:
+    if len(text) > MAX_TEXT:
         complaints.append(f"The {what} was longer than {MAX_TEXT} characters; the rest was left out.")
-    return clean[:MAX_TEXT]
+    return clean(text[:MAX_TEXT])
 
 
 def _sort(value: str, complaints: list[str]) -> str:
@@ -89,9 +91,7 @@ def _flag(value: str, complaints: list[str]) -> bool:
 
 
 def _page(value: str, complaints: list[str]) -> int:
-    if not value:
-        return 1
-    if value.isascii() and value.isdigit() and len(value) <= len(str(MAX_PAGE)) and 1 <= int(value) <= MAX_PAGE:
-        return int(value)
-    complaints.append("There is no such page; this is the first one.")
-    return 1
+    page = whole_number(value or "1", MAX_PAGE)
+    if not page:
+        complaints.append("There is no such page; this is the first one.")
+    return page or 1

@@ -10,7 +10,7 @@ import pytest
 from psycopg.rows import dict_row
 
 from tests.factories import make_item
-from webapp.forms import WHITE_SPACE
+from webapp.text import WHITE_SPACE
 
 LARGEST = 2**63 - 1
 errors = psycopg.errors

@@ -1,0 +1,52 @@
+"""A server for the tests of a module, where each makes what it needs and none relies on what is there."""
+
+import secrets
+from collections.abc import Iterator
+
+import httpx
+import psycopg
+import pytest
+from psycopg import sql
+from psycopg.conninfo import make_conninfo
+
+from tests.server import LiveServer, serve
+
+
+@pytest.fixture(scope="module")
+def shared_url(admin_url: str, template: str) -> Iterator[str]:
+    """Address of a migrated database that the tests of a module share."""
+    name = f"shared_{secrets.token_hex(6)}"
+    create = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy")
+    with psycopg.connect(admin_url, autocommit=True) as connection:
+        connection.execute(create.format(sql.Identifier(name), sql.Identifier(template)))
+        yield make_conninfo(admin_url, dbname=name)
+        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@pytest.fixture(scope="module")
+def shared_server(shared_url: str) -> Iterator[LiveServer]:
+    """The application on the shared database."""
+    with serve(shared_url, allowed_hosts="stock.example.com") as running:
+        yield running
+
+
+@pytest.fixture
+def shared(shared_url: str) -> Iterator[psycopg.Connection]:
+    """A connection to the shared database."""
+    with psycopg.connect(shared_url, autocommit=True) as connection:
+        yield connection
+
+
+@pytest.fixture
+def visitor(shared_server: LiveServer) -> Iterator[httpx.Client]:
+    """A client without scripts, as plain forms and links are."""
+    with httpx.Client(base_url=shared_server.url, verify=False, timeout=20) as client:
+        yield client
+
+
+@pytest.fixture
+def htmx(shared_server: LiveServer) -> Iterator[httpx.Client]:
+    """A client that asks for pieces, as htmx does."""
+    headers = {"HX-Request": "true", "HX-Request-Type": "partial"}
+    with httpx.Client(base_url=shared_server.url, verify=False, timeout=20, headers=headers) as client:
+        yield client

@@ -1,0 +1,75 @@
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from webapp.main import create_app
+from webapp.settings import Settings, SetupError, load_settings
+
+
+@pytest.fixture(autouse=True)
+def forget_settings() -> None:
+    load_settings.cache_clear()
+
+
+def test_the_application_is_put_together_without_a_database() -> None:
+    app = create_app(Settings(database_url="postgresql://nobody@127.0.0.1:1/nothing"))
+    assert app.url_path_for("index") == "/"
+
+
+@pytest.mark.parametrize(
+    ("value", "hosts"),
+    [
+        ("", ()),
+        (" , ", ()),
+        ("stock.example.com, B.example", ("stock.example.com", "b.example")),
+        ("stock.example.com.", ("stock.example.com",)),
+        ("Bücher.example", ("xn--bcher-kva.example",)),
+        ("192.168.1.5,[FE80::0:1]", ("192.168.1.5", "fe80::1")),
+        ("*", ("*",)),
+    ],
+)
+def test_allowed_hosts_are_read_as_browsers_send_them(
+    monkeypatch: pytest.MonkeyPatch, value: str, hosts: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("ALLOWED_HOSTS", value)
+    assert load_settings().allowed_hosts == hosts
+
+
+@pytest.mark.parametrize(
+    "value", ["https://stock.example.com", "a.example:8000", "*.example.com", "a b", "a..b", "a/b"]
+)
+def test_what_is_no_host_name_is_refused_with_the_line_that_helps(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("ALLOWED_HOSTS", value)
+    with pytest.raises(SetupError, match=r"ALLOWED_HOSTS: .*leave out scheme, port and path"):
+        load_settings()
+
+
+@pytest.mark.parametrize("value", ["Mars/Phobos", "../../etc/passwd", "/etc/passwd", "Europe"])
+def test_a_zone_that_does_not_exist_is_named(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("TIMEZONE", value)
+    with pytest.raises(SetupError, match=r"TIMEZONE: .*Europe/Berlin"):
+        load_settings()
+
+
+def test_every_wrong_variable_is_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PORT", "65536")
+    monkeypatch.setenv("TIMEZONE", "nowhere")
+    with pytest.raises(SetupError, match=r"(?s)PORT: .*TIMEZONE: "):
+        load_settings()
+
+
+def test_an_empty_variable_is_as_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("DATABASE_URL", "PORT", "TIMEZONE"):
+        monkeypatch.setenv(name, "")
+    settings = load_settings()
+    assert (settings.database_url, settings.port, settings.timezone) == (None, 8000, ZoneInfo("UTC"))
+
+
+@pytest.mark.parametrize("host", ["localhost", "LOCALHOST", "127.0.0.1", "127.3.2.1", "::1"])
+def test_only_this_machine_reaches_a_loopback_address(host: str) -> None:
+    assert Settings(host=host).host_is_loopback
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "127.0.0.1.example.com", "localhost.example.com"])
+def test_others_reach_any_other_address(host: str) -> None:
+    assert not Settings(host=host).host_is_loopback

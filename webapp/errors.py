@@ -1,0 +1,100 @@
+"""What goes wrong, told to people: a page of its own, or a line for the page they have."""
+
+import logging
+
+import psycopg
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import HTMLResponse
+from psycopg_pool import PoolTimeout
+from starlette.exceptions import HTTPException
+
+from webapp import forms, inventory
+from webapp.rendering import Renderer
+from webapp.security import HEADERS
+
+logger = logging.getLogger(__name__)
+
+STOCK_ERRORS = {
+    inventory.NoSuchItem: (404, "No such item"),
+    inventory.NotEnough: (409, "Not enough in stock"),
+    inventory.TooMuch: (409, "Too much"),
+    inventory.Busy: (503, "Not now"),
+    forms.BadCount: (422, "How many?"),
+}
+TITLES = {
+    400: "The request cannot be understood",
+    403: "Not from here",
+    404: "There is no such page",
+    405: "That cannot be done here",
+    413: "Too large",
+    415: "Not a form",
+}
+TEXTS = {
+    404: "The address may be mistyped, or what was here is gone.",
+    405: "This address is there, but not for this kind of request.",
+}
+NOTHING_CHANGED = "Nothing was changed. Reload in a few seconds, or go back: what you typed is still there."
+MAYBE_CHANGED = "Look at the list before you try again: your change may have been stored."
+
+
+def wants_fragment(request: Request) -> bool:
+    """Whether htmx asks for a piece; going back in the history it asks for the whole page."""
+    return request.headers.get("hx-request-type") == "partial"
+
+
+class Errors:
+    """Makes the answer to each kind of error."""
+
+    def __init__(self, renderer: Renderer) -> None:
+        self._renderer = renderer
+
+    def add_handlers(self, app: FastAPI) -> None:
+        """Let the application answer its errors so."""
+        app.exception_handler(inventory.StockError)(self.answer_stock_error)
+        app.exception_handler(HTTPException)(self.answer_http_error)
+        app.exception_handler(RequestValidationError)(self.answer_bad_request)
+        app.exception_handler(psycopg.OperationalError)(self.answer_database_down)
+        app.exception_handler(psycopg.errors.ReadOnlySqlTransaction)(self.answer_database_down)
+        app.exception_handler(Exception)(self.answer_defect)
+
+    async def answer_http_error(self, request: Request, error: HTTPException) -> Response:
+        """Answer what routing, reading and the middleware refuse."""
+        status = error.status_code
+        headers = {"Allow": "GET, HEAD"} if status == 405 else {}
+        text = TEXTS.get(status, error.detail)
+        return self._answer(
+            request, status, TITLES.get(status, error.detail), text, {**headers, **(error.headers or {})}
+        )
+
+    async def answer_stock_error(self, request: Request, error: inventory.StockError) -> Response:
+        """Answer what the stock does not allow."""
+        status, title = STOCK_ERRORS.get(type(error), (422, "Not possible"))
+        return self._answer(request, status, title, str(error))
+
+    async def answer_bad_request(self, request: Request, error: RequestValidationError) -> Response:
+        """Answer parameters of the wrong kind."""
+        return self._answer(request, 422, TITLES[400], str(error.errors()[0]["msg"]))
+
+    async def answer_database_down(self, request: Request, error: psycopg.Error) -> Response:
+        """Answer that the database is away; only a request that got no connection surely changed nothing."""
+        logger.warning("%s %s: %s", request.method, request.url.path, str(error).partition("\n")[0])
+        surely_unchanged = request.method != "POST" or isinstance(error, PoolTimeout)
+        text = f"The database does not answer at the moment. {NOTHING_CHANGED if surely_unchanged else MAYBE_CHANGED}"
+        return self._answer(request, 503, "The database is away", text, {"Retry-After": "5"})
+
+    async def answer_defect(self, request: Request, error: Exception) -> Response:  # noqa: ARG002 - uvicorn logs it
+        """Answer what nobody thought of. Starlette does this outside of all middleware, so the headers are set here."""
+        text = "This is a defect of ours; the server's log says more."
+        return self._answer(request, 500, "Something went wrong", text, HEADERS)
+
+    def _answer(
+        self, request: Request, status: int, title: str, text: str, headers: dict[str, str] | None = None
+    ) -> Response:
+        if wants_fragment(request):
+            body = self._renderer.render("items/message.html", text=text)
+        else:
+            body = self._renderer.render("error.html", status=status, title=title, text=text)
+        # no-store: a browser may otherwise keep that a page was missing, and show it when it is not any more.
+        fixed = {"Vary": "HX-Request-Type", "Cache-Control": "no-store"}
+        return HTMLResponse(body, status, {**(headers or {}), **fixed})
