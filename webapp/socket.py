@@ -3,10 +3,12 @@
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, WebSocket, WebSocketDisconnect
 from starlette.requests import HTTPConnection
+from starlette.websockets import WebSocketState
 
 from webapp.hub import Hub, Page
 from webapp.views import View
@@ -17,7 +19,9 @@ MAX_MESSAGE_CHARACTERS = 8_000
 MAX_MESSAGES = 60
 MESSAGE_WINDOW_S = 60.0
 RESUME_LIMIT_S = 15.0
-MAX_WAITING_PAYLOADS = 1_000
+WRITE_LIMIT_S = 30.0
+GOODBYE_LIMIT_S = 1.0
+MAX_WAITING_PAYLOADS = 10_000  # one transaction can send thousands at once; all readers share the text
 POLICY_VIOLATION, TOO_BIG, TRY_AGAIN_LATER, UNSUPPORTED = 1008, 1009, 1013, 1003
 
 
@@ -72,17 +76,30 @@ async def _together(socket: WebSocket, *sides: Awaitable[None]) -> None:
     except WebSocketDisconnect:
         pass
     except Refusal as refusal:
-        await socket.close(refusal.code, refusal.reason)
+        await _say_goodbye(socket, refusal)
     finally:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
+async def _say_goodbye(socket: WebSocket, refusal: Refusal) -> None:
+    """Close, unless the client has left meanwhile; whoever reads nothing does not read a goodbye either."""
+    if socket.application_state is WebSocketState.CONNECTED:
+        with suppress(TimeoutError, WebSocketDisconnect):
+            async with asyncio.timeout(GOODBYE_LIMIT_S):
+                await socket.close(refusal.code, refusal.reason)
+
+
 async def _write_frames(socket: WebSocket, next_frame: Callable[[], Awaitable[str]]) -> None:
     """Write one frame after the other; while a slow client takes its time, nothing is kept for it."""
     while True:
-        await socket.send_text(await next_frame())
+        frame = await next_frame()
+        try:
+            async with asyncio.timeout(WRITE_LIMIT_S):
+                await socket.send_text(frame)
+        except TimeoutError as error:
+            raise Refusal(TRY_AGAIN_LATER, "too slow a reader") from error
 
 
 async def _read_resumes(socket: WebSocket, page: Page) -> None:
