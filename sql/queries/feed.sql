@@ -21,11 +21,12 @@ SELECT cursor::text, epoch FROM public.inventory_position;
 
 -- changes_since --
 -- At least one row: next cursor, epoch now, and a change that the cursor had not seen (id NULL: none), in the
--- order of id. One statement is one snapshot. At most %(limit)s changes. The epoch is NULL where the cursor or the
--- change comes from this cluster's future: transactions were taken back, or brought from elsewhere.
+-- order of id. One statement is one snapshot. At most %(limit)s changes. The epoch is NULL where the cursor comes
+-- from this cluster's future: transactions were taken back. Transactions that are open still are passed over, for
+-- they may have left a million rows that only a look at each shows to be invisible.
 SELECT now_at.cursor::text AS cursor,
        CASE WHEN pg_snapshot_xmax(%(cursor)s::pg_snapshot) <= pg_snapshot_xmax(now_at.cursor)
-             AND (c.xid < pg_snapshot_xmax(now_at.cursor)) IS NOT FALSE THEN now_at.epoch END AS epoch,
+            THEN now_at.epoch END AS epoch,
        c.id, c.operation, c.item_id,
        c.before_name, public.inventory_fold(c.before_name) AS before_folded, c.before_quantity, c.before_unit,
        c.before_location, c.before_reorder_level,
@@ -36,8 +37,10 @@ SELECT now_at.cursor::text AS cursor,
        SELECT * FROM (
            SELECT * FROM public.inventory_changes
             WHERE xid >= pg_snapshot_xmax(%(cursor)s::pg_snapshot)
+              AND xid < pg_snapshot_xmax(pg_current_snapshot())
            UNION ALL
            SELECT * FROM public.inventory_changes
-            WHERE xid = ANY (ARRAY(SELECT pg_snapshot_xip(%(cursor)s::pg_snapshot)))) AS unseen
+            WHERE xid = ANY (ARRAY(SELECT pg_snapshot_xip(%(cursor)s::pg_snapshot)
+                                   EXCEPT SELECT pg_snapshot_xip(pg_current_snapshot())))) AS unseen
         LIMIT %(limit)s) AS c ON TRUE
  ORDER BY c.id;
