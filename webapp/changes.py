@@ -7,14 +7,15 @@ from typing import Any, Self
 
 @dataclass(frozen=True, slots=True)
 class ItemState:
-    """An item's user columns on one side of a change; `folded` is the name as the database compares names."""
+    """An item's user columns on one side of a change; `searchable` is what the database looks for a search text in."""
 
     name: str
-    folded: str
     quantity: int
     unit: str | None
     location: str | None
     reorder_level: int | None
+    code: str | None
+    searchable: str
 
     @property
     def is_low(self) -> bool:
@@ -42,7 +43,7 @@ class Change:
 def _state(row: Mapping[str, Any], side: str) -> ItemState | None:
     if row[f"{side}_name"] is None:
         return None
-    columns = ("name", "folded", "quantity", "unit", "location", "reorder_level")
+    columns = ("name", "quantity", "unit", "location", "reorder_level", "code", "searchable")
     return ItemState(*(row[f"{side}_{column}"] for column in columns))
 
 

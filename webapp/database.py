@@ -20,6 +20,7 @@ from webapp.migrations import migrate
 from webapp.settings import Settings, SetupError
 
 Connection = psycopg.AsyncConnection[DictRow]
+Pool = AsyncConnectionPool[Connection]
 
 # A frozen network must not freeze a request: the kernel gives up on unanswered bytes, the server on idle peers.
 _OPTIONS = {"connect_timeout": 5, "tcp_user_timeout": 5000, "keepalives_idle": 5, "keepalives_interval": 2}
@@ -76,9 +77,9 @@ def dedicated_conninfo(url: str, name: str) -> str:
 
 
 @asynccontextmanager
-async def open_pool(database: Database, max_size: int = 8) -> AsyncIterator[AsyncConnectionPool[Connection]]:
+async def open_pool(database: Database, max_size: int = 8) -> AsyncIterator[Pool]:
     """Open the pool; statements are planned for their values and never prepared, so a pooler may stand between."""
-    pool = AsyncConnectionPool[Connection](
+    pool = Pool(
         dedicated_conninfo(database.url, "live-inventory"),
         connection_class=psycopg.AsyncConnection[DictRow],
         kwargs={"autocommit": True, "row_factory": dict_row, "prepare_threshold": None},
@@ -122,7 +123,7 @@ def _shut_down(connected: socket.socket) -> None:
 
 
 @asynccontextmanager
-async def use_connection(pool: AsyncConnectionPool[Connection]) -> AsyncIterator[Connection]:
+async def use_connection(pool: Pool) -> AsyncIterator[Connection]:
     """Lend a connection of the pool that answered just now; one that falls silent ends in `OperationalError`."""
     connection = await _answering_connection(pool)
     try:
@@ -132,7 +133,7 @@ async def use_connection(pool: AsyncConnectionPool[Connection]) -> AsyncIterator
         await pool.putconn(connection)
 
 
-async def _answering_connection(pool: AsyncConnectionPool[Connection]) -> Connection:
+async def _answering_connection(pool: Pool) -> Connection:
     """After a restart of the server the pool is full of dead connections; its own check pauses after each of them."""
     gives_up_at = time.monotonic() + CONNECTION_LIMIT_S
     while True:
@@ -149,7 +150,7 @@ async def _answering_connection(pool: AsyncConnectionPool[Connection]) -> Connec
             return connection
 
 
-async def fetch(pool: AsyncConnectionPool[Connection], query: Any, parameters: Any = None) -> list[dict[str, Any]]:
+async def fetch(pool: Pool, query: Any, parameters: Any = None) -> list[dict[str, Any]]:
     """Run one reading statement; return its rows. A connection that is lost meanwhile is replaced, once."""
     for is_last in (False, True):
         async with use_connection(pool) as connection:

@@ -9,17 +9,21 @@ from fastapi.responses import HTMLResponse
 from psycopg_pool import PoolTimeout
 from starlette.exceptions import HTTPException
 
-from webapp import forms, inventory
+from webapp import forms, items
 from webapp.rendering import Renderer
 from webapp.security import HEADERS
 
 logger = logging.getLogger(__name__)
 
 STOCK_ERRORS = {
-    inventory.NoSuchItem: (404, "No such item"),
-    inventory.NotEnough: (409, "Not enough in stock"),
-    inventory.TooMuch: (409, "Too much"),
-    inventory.Busy: (503, "Not now"),
+    items.NoSuchItem: (404, "No such item"),
+    items.NotEnough: (409, "Not enough in stock"),
+    items.TooMuch: (409, "Too much"),
+    items.Busy: (503, "Not now"),
+    items.NameTaken: (409, "Name taken"),
+    items.CodeTaken: (409, "Code taken"),
+    items.EditConflict: (409, "Changed meanwhile"),
+    items.CannotUndo: (409, "Cannot be undone"),
     forms.BadCount: (422, "How many?"),
 }
 TITLES = {
@@ -51,7 +55,7 @@ class Errors:
 
     def add_handlers(self, app: FastAPI) -> None:
         """Let the application answer its errors so."""
-        app.exception_handler(inventory.StockError)(self.answer_stock_error)
+        app.exception_handler(items.StockError)(self.answer_stock_error)
         app.exception_handler(HTTPException)(self.answer_http_error)
         app.exception_handler(RequestValidationError)(self.answer_bad_request)
         app.exception_handler(psycopg.OperationalError)(self.answer_database_down)
@@ -67,7 +71,7 @@ class Errors:
             request, status, TITLES.get(status, error.detail), text, {**headers, **(error.headers or {})}
         )
 
-    async def answer_stock_error(self, request: Request, error: inventory.StockError) -> Response:
+    async def answer_stock_error(self, request: Request, error: items.StockError) -> Response:
         """Answer what the stock does not allow."""
         status, title = STOCK_ERRORS.get(type(error), (422, "Not possible"))
         return self._answer(request, status, title, str(error))

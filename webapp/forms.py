@@ -7,13 +7,13 @@ from urllib.parse import parse_qsl
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from webapp.inventory import MAX_QUANTITY, NameTaken, NewItem, Refused, StockError
+from webapp.items import MAX_QUANTITY, CodeTaken, NameTaken, NewItem, Refused, StockError
 from webapp.text import storable, trim, whole_number
 
 FORM_TYPE = "application/x-www-form-urlencoded"
 MAX_FIELDS = 100
-TEXT_LIMITS = {"name": 200, "unit": 40, "location": 200}
-LABELS = {"name": "The name", "unit": "The unit", "location": "The location"}
+TEXT_LIMITS = {"name": 200, "unit": 40, "location": 200, "code": 64}
+LABELS = {"name": "The name", "unit": "The unit", "location": "The location", "code": "The code"}
 LABELS |= {"quantity": "The quantity", "reorder_level": "The reorder level"}
 
 
@@ -63,14 +63,14 @@ class ItemForm:
     def read(cls, fields: Mapping[str, str]) -> "ItemForm":
         """Read what was posted; `item` is set when there are no errors."""
         form = cls(values={name: fields.get(name, "") for name in LABELS})
-        name, unit, location = (form._text(field) for field in TEXT_LIMITS)
+        name, unit, location, code = (form._text(field) for field in TEXT_LIMITS)
         quantity, reorder_level = (form._number(field) for field in ("quantity", "reorder_level"))
         if name is None:
             form.errors.setdefault("name", "Give the item a name.")
         if quantity is None:
             form.errors.setdefault("quantity", "Say how many there are; 0 will do.")
         if not form.errors and name is not None and quantity is not None:
-            form.item = NewItem(name, quantity, unit, location, reorder_level)
+            form.item = NewItem(name, quantity, unit, location, reorder_level, code)
         return form
 
     def refuse(self, error: StockError) -> None:
@@ -96,6 +96,8 @@ class ItemForm:
 def _field_of(error: StockError) -> str:
     if isinstance(error, NameTaken):
         return "name"
+    if isinstance(error, CodeTaken):
+        return "code"
     if isinstance(error, Refused):
         return next((name for name in LABELS if error.constraint.startswith(f"inventory_{name}_")), "")
     return ""

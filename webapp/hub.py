@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from webapp.changes import Changes, Event, Heard, Resync
-from webapp.inventory import Pool
+from webapp.database import Pool
 from webapp.listener import Listener
 from webapp.live import CERTAIN_FOR_S, Cursor, LiveView
 from webapp.rendering import now_minutes

@@ -14,8 +14,8 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
-from webapp import inventory, pages, socket
-from webapp.database import Database, dedicated_conninfo, open_pool, prepare
+from webapp import pages, socket
+from webapp.database import Database, Pool, dedicated_conninfo, open_pool, prepare
 from webapp.errors import Errors
 from webapp.hub import Hub
 from webapp.listener import Listener
@@ -83,7 +83,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         yield
 
 
-def _make_hub(database: Database, pool: inventory.Pool, pieces: Pieces) -> Hub:
+def _make_hub(database: Database, pool: Pool, pieces: Pieces) -> Hub:
     return Hub(pool, Listener(dedicated_conninfo(database.listen_url, "live-inventory listener")), pieces)
 
 

@@ -10,12 +10,12 @@ from markupsafe import Markup
 from starlette.convertors import Convertor, register_url_convertor
 
 from webapp import inventory
-from webapp.database import fetch
+from webapp.database import Pool, fetch
 from webapp.difference import Entry
 from webapp.errors import wants_fragment
 from webapp.forms import ItemForm, count_in, read_fields
 from webapp.hub import Hub
-from webapp.inventory import Author, Pool
+from webapp.items import Author, CodeTaken, NameTaken, Refused
 from webapp.queries import QUERIES
 from webapp.rendering import now_minutes, static_url
 from webapp.security import is_same_origin
@@ -81,7 +81,7 @@ async def create_item(request: Request, pool: PoolOfApp, pieces: PiecesOfApp, hu
     if form.item is not None:
         try:
             await inventory.add_item(pool, form.item, PAGE)
-        except (inventory.NameTaken, inventory.Refused) as error:
+        except (NameTaken, CodeTaken, Refused) as error:
             form.refuse(error)
     status = 422 if form.errors else 201
     if wants_fragment(request):

@@ -12,16 +12,15 @@ from typing import Any, Self
 from markupsafe import Markup
 
 from webapp.changes import Change, ItemState
-from webapp.database import fetch
+from webapp.database import Pool, fetch
 from webapp.difference import Entry, Partial, Snapshot
-from webapp.inventory import Item, Pool
+from webapp.items import FIELDS, Item
 from webapp.queries import QUERIES, ordered
 from webapp.rendering import Renderer, build
 from webapp.views import PAGE_ROWS, View
 
 CACHED_ROWS = 20_000
 LATEST_CHANGES = 20
-FIELDS = ("name", "quantity", "unit", "location", "reorder_level")
 
 
 class ItemList:
@@ -53,7 +52,7 @@ class ItemList:
         return Snapshot({"rows": tuple(map(self._pieces.item, listing.items))}, pieces, build())
 
     def touched_by(self, change: Change, shown: Snapshot | None) -> bool:
-        """Compare as the query does: folded names by containment, the rest by value."""
+        """Compare as the query does: the search text by containment, the rest by value."""
         if change.item_id is None or self._needle is None:
             return True
         before, after = self._matching(change.before), self._matching(change.after)
@@ -80,7 +79,7 @@ class ItemList:
 
     def _matching(self, state: ItemState | None) -> ItemState | None:
         """Return the state if the view's filter lets it through."""
-        if state is None or (self._needle or "") not in state.folded:
+        if state is None or (self._needle or "") not in state.searchable:
             return None
         if self.view.location and state.location != self.view.location:
             return None
@@ -89,7 +88,7 @@ class ItemList:
     def _moves(self, before: ItemState, after: ItemState) -> bool:
         """Whether a change can move the item within the order; the version and the time always do."""
         column = self.view.column
-        if column in ("version", "updated_at"):
+        if column in ("version", "updated_at") or (self._needle and before.searchable != after.searchable):
             return True
         return column != "id" and getattr(before, column) != getattr(after, column)
 
@@ -208,8 +207,8 @@ class LoggedChange:
     def from_row(cls, row: Mapping[str, Any]) -> Self:
         """Read a row of the query `latest_changes`."""
         update = row["operation"] == "update"
-        texts = ("name", "unit", "location", "reorder_level")
-        others = tuple(field for field in texts if update and row[f"before_{field}"] != row[f"after_{field}"])
+        texts = (field for field in FIELDS if update and field != "quantity")
+        others = tuple(field for field in texts if row[f"before_{field}"] != row[f"after_{field}"])
         same = {field: row[field] for field in ("id", "operation", "item_id", "name", "who", "how", "at")}
         quantities = {"quantity_before": row["before_quantity"], "quantity_after": row["after_quantity"]}
         return cls(**same, **quantities, other_fields=others)

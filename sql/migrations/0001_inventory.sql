@@ -47,6 +47,9 @@ CREATE TABLE public.inventory (
         CONSTRAINT inventory_location_length CHECK (char_length(location) <= 200),
     reorder_level bigint
         CONSTRAINT inventory_reorder_level_not_negative CHECK (reorder_level >= 0),
+    code text
+        CONSTRAINT inventory_code_not_empty CHECK (public.inventory_trim(code) <> '')
+        CONSTRAINT inventory_code_length CHECK (char_length(code) <= 64),
     version bigint NOT NULL DEFAULT 1
         CONSTRAINT inventory_version_positive CHECK (version >= 1),
     updated_at timestamptz NOT NULL DEFAULT clock_timestamp()
@@ -56,6 +59,15 @@ COMMENT ON TABLE public.inventory IS 'What is in stock. Any write shows at once 
 
 -- Unique regardless of case and of surrounding white space; the order of names on the page uses it too.
 CREATE UNIQUE INDEX inventory_name_unique ON public.inventory ((public.inventory_fold(name)) COLLATE "C");
+
+-- A barcode or part number; a scanner's capital letters name the same item.
+CREATE UNIQUE INDEX inventory_code_unique ON public.inventory ((public.inventory_fold(code)) COLLATE "C");
+
+-- What a search looks through. Both sides of every comparison come from here and from inventory_fold(), so that
+-- whoever compares them elsewhere comes to the same result.
+CREATE FUNCTION public.inventory_searchable(name text, code text) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN public.inventory_fold(name) || coalesce(E'\n' || public.inventory_fold(code), '');
 
 -- version and updated_at move exactly when a user's column does, whatever the statement says of them.
 CREATE FUNCTION public.inventory_first_version() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -109,13 +121,13 @@ CREATE TRIGGER inventory_id_fixed
 
 CREATE TRIGGER inventory_version_counts
     BEFORE UPDATE ON public.inventory FOR EACH ROW
-    WHEN ((OLD.name, OLD.quantity, OLD.unit, OLD.location, OLD.reorder_level)
-        IS DISTINCT FROM (NEW.name, NEW.quantity, NEW.unit, NEW.location, NEW.reorder_level))
+    WHEN ((OLD.name, OLD.quantity, OLD.unit, OLD.location, OLD.reorder_level, OLD.code)
+        IS DISTINCT FROM (NEW.name, NEW.quantity, NEW.unit, NEW.location, NEW.reorder_level, NEW.code))
     EXECUTE FUNCTION public.inventory_next_version();
 
 CREATE TRIGGER inventory_version_stays
     BEFORE UPDATE ON public.inventory FOR EACH ROW
-    WHEN ((OLD.name, OLD.quantity, OLD.unit, OLD.location, OLD.reorder_level)
-        IS NOT DISTINCT FROM (NEW.name, NEW.quantity, NEW.unit, NEW.location, NEW.reorder_level)
+    WHEN ((OLD.name, OLD.quantity, OLD.unit, OLD.location, OLD.reorder_level, OLD.code)
+        IS NOT DISTINCT FROM (NEW.name, NEW.quantity, NEW.unit, NEW.location, NEW.reorder_level, NEW.code)
         AND (OLD.version, OLD.updated_at) IS DISTINCT FROM (NEW.version, NEW.updated_at))
     EXECUTE FUNCTION public.inventory_same_version();

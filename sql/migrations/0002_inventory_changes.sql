@@ -14,23 +14,28 @@ CREATE TABLE public.inventory_changes (
     before_unit text,
     before_location text,
     before_reorder_level bigint,
+    before_code text,
     after_name text,
     after_quantity bigint,
     after_unit text,
     after_location text,
     after_reorder_level bigint,
+    after_code text,
     changed_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     -- Who it was by the server's own account, and who our code says it was.
     session_role text NOT NULL DEFAULT session_user,
     application text NOT NULL DEFAULT current_setting('application_name'),
     actor text DEFAULT nullif(current_setting('inventory.actor', TRUE), ''),
     source text DEFAULT nullif(current_setting('inventory.source', TRUE), ''),
-    reason text DEFAULT nullif(current_setting('inventory.reason', TRUE), '')
+    reason text DEFAULT nullif(current_setting('inventory.reason', TRUE), ''),
+    -- The change that this one takes back.
+    undoes bigint DEFAULT nullif(current_setting('inventory.undoes', TRUE), '')::bigint
 );
 COMMENT ON TABLE public.inventory_changes IS 'Every committed change of an item: log of the live pages and history at once.';
 
 CREATE INDEX inventory_changes_xid ON public.inventory_changes (xid, id);
 CREATE INDEX inventory_changes_item ON public.inventory_changes (item_id, id);
+CREATE INDEX inventory_changes_undoes ON public.inventory_changes (undoes) WHERE undoes IS NOT NULL;
 
 -- One row that names the cluster, database and table the log was written in. Unlogged on purpose: a crash, a
 -- promotion or a physical restore empties it, and all three may hand out transaction ids a second time.
@@ -91,8 +96,8 @@ CREATE FUNCTION public.inventory_log_insert() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     INSERT INTO public.inventory_changes (operation, item_id, version,
-            after_name, after_quantity, after_unit, after_location, after_reorder_level)
-    SELECT 'insert', id, version, name, quantity, unit, location, reorder_level FROM new_rows;
+            after_name, after_quantity, after_unit, after_location, after_reorder_level, after_code)
+    SELECT 'insert', id, version, name, quantity, unit, location, reorder_level, code FROM new_rows;
     RETURN NULL;
 END
 $$;
@@ -102,14 +107,14 @@ CREATE FUNCTION public.inventory_log_update() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_nestloop = off AS $$
 BEGIN
     INSERT INTO public.inventory_changes (operation, item_id, version,
-            before_name, before_quantity, before_unit, before_location, before_reorder_level,
-            after_name, after_quantity, after_unit, after_location, after_reorder_level)
+            before_name, before_quantity, before_unit, before_location, before_reorder_level, before_code,
+            after_name, after_quantity, after_unit, after_location, after_reorder_level, after_code)
     SELECT 'update', n.id, n.version,
-            o.name, o.quantity, o.unit, o.location, o.reorder_level,
-            n.name, n.quantity, n.unit, n.location, n.reorder_level
+            o.name, o.quantity, o.unit, o.location, o.reorder_level, o.code,
+            n.name, n.quantity, n.unit, n.location, n.reorder_level, n.code
       FROM old_rows AS o JOIN new_rows AS n ON n.id = o.id
-     WHERE (o.name, o.quantity, o.unit, o.location, o.reorder_level)
-        IS DISTINCT FROM (n.name, n.quantity, n.unit, n.location, n.reorder_level);
+     WHERE (o.name, o.quantity, o.unit, o.location, o.reorder_level, o.code)
+        IS DISTINCT FROM (n.name, n.quantity, n.unit, n.location, n.reorder_level, n.code);
     RETURN NULL;
 END
 $$;
@@ -118,8 +123,8 @@ CREATE FUNCTION public.inventory_log_delete() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     INSERT INTO public.inventory_changes (operation, item_id, version,
-            before_name, before_quantity, before_unit, before_location, before_reorder_level)
-    SELECT 'delete', id, version, name, quantity, unit, location, reorder_level FROM old_rows;
+            before_name, before_quantity, before_unit, before_location, before_reorder_level, before_code)
+    SELECT 'delete', id, version, name, quantity, unit, location, reorder_level, code FROM old_rows;
     RETURN NULL;
 END
 $$;
@@ -160,6 +165,7 @@ BEGIN
                         'location', CASE operation WHEN 'delete' THEN before_location ELSE after_location END,
                         'reorder_level',
                         CASE operation WHEN 'delete' THEN before_reorder_level ELSE after_reorder_level END,
+                        'code', CASE operation WHEN 'delete' THEN before_code ELSE after_code END,
                         'version', version,
                         'change', id)::text, 2) AS payload
                    FROM logged

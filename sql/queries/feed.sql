@@ -28,10 +28,10 @@ SELECT now_at.cursor::text AS cursor,
        CASE WHEN pg_snapshot_xmax(%(cursor)s::pg_snapshot) <= pg_snapshot_xmax(now_at.cursor)
             THEN now_at.epoch END AS epoch,
        c.id, c.operation, c.item_id,
-       c.before_name, public.inventory_fold(c.before_name) AS before_folded, c.before_quantity, c.before_unit,
-       c.before_location, c.before_reorder_level,
-       c.after_name, public.inventory_fold(c.after_name) AS after_folded, c.after_quantity, c.after_unit,
-       c.after_location, c.after_reorder_level
+       c.before_name, c.before_quantity, c.before_unit, c.before_location, c.before_reorder_level, c.before_code,
+       public.inventory_searchable(c.before_name, c.before_code) AS before_searchable,
+       c.after_name, c.after_quantity, c.after_unit, c.after_location, c.after_reorder_level, c.after_code,
+       public.inventory_searchable(c.after_name, c.after_code) AS after_searchable
   FROM public.inventory_position AS now_at
   LEFT JOIN (
        SELECT * FROM (

@@ -3,21 +3,21 @@
 SELECT public.inventory_fold(%(text)s) AS folded;
 
 -- view_items --
--- The items on one page of a view in its order, each with the number of matches and the page shown, which is the
+-- The items on one page of a view in its order, first the one whose code is the search text; each with the number of matches and the page shown, which is the
 -- last one where the asked one is beyond it. No row: nothing matches.
 WITH matching AS NOT MATERIALIZED (
-         SELECT id, name, quantity, unit, location, reorder_level, version, updated_at
+         SELECT id, name, quantity, unit, location, reorder_level, code, version, updated_at
            FROM public.inventory
-          WHERE (%(needle)s = '' OR strpos(public.inventory_fold(name) COLLATE "C", %(needle)s COLLATE "C") > 0)
+          WHERE (%(needle)s = '' OR strpos(public.inventory_searchable(name, code) COLLATE "C", %(needle)s COLLATE "C") > 0)
             AND (%(location)s = '' OR location = %(location)s)
             AND (NOT %(low)s OR quantity <= reorder_level)),
      paging AS (
          SELECT matches, least(%(page)s, (matches + %(page_rows)s - 1) / %(page_rows)s) AS page
            FROM (SELECT count(*) AS matches FROM matching) AS counted)
-SELECT id, name, quantity, unit, location, reorder_level, version, updated_at,
+SELECT id, name, quantity, unit, location, reorder_level, code, version, updated_at,
        (SELECT matches FROM paging) AS matches, (SELECT page FROM paging) AS page
   FROM matching
- ORDER BY {order}, id
+ ORDER BY (%(needle)s <> '' AND public.inventory_fold(code) IS NOT DISTINCT FROM %(needle)s) DESC, {order}, id
  LIMIT %(page_rows)s
 OFFSET (SELECT greatest(page - 1, 0) * %(page_rows)s FROM paging);
 
@@ -47,32 +47,96 @@ version
 
 -- item_by_id --
 -- The item, or no row.
-SELECT id, name, quantity, unit, location, reorder_level, version, updated_at
+SELECT id, name, quantity, unit, location, reorder_level, code, version, updated_at
   FROM public.inventory
  WHERE id = %(id)s;
 
+-- item_by_id_locked --
+-- The item, or no row; nobody else changes it until the transaction ends.
+SELECT id, name, quantity, unit, location, reorder_level, code, version, updated_at
+  FROM public.inventory
+ WHERE id = %(id)s
+   FOR UPDATE;
+
+-- item_at_version --
+-- What the log knows of an item as it was at a version, or no row.
+SELECT after_name AS name, after_quantity AS quantity, after_unit AS unit, after_location AS location,
+       after_reorder_level AS reorder_level, after_code AS code
+  FROM public.inventory_changes
+ WHERE item_id = %(id)s AND version = %(version)s AND operation <> 'delete'
+ ORDER BY id DESC
+ LIMIT 1;
+
+-- last_change_of_item --
+-- Who changed an item last, and how; or no row.
+SELECT coalesce(actor, session_role) AS who, coalesce(source, application) AS how
+  FROM public.inventory_changes
+ WHERE item_id = %(id)s
+ ORDER BY id DESC
+ LIMIT 1;
+
 -- claim --
--- Says for the rest of the transaction who changes things, and how.
-SELECT set_config('inventory.actor', %(actor)s, TRUE), set_config('inventory.source', %(source)s, TRUE);
+-- Says for the rest of the transaction who changes things, how, why, and which change it takes back.
+SELECT set_config('inventory.actor', %(actor)s, TRUE), set_config('inventory.source', %(source)s, TRUE),
+       set_config('inventory.reason', %(reason)s, TRUE), set_config('inventory.undoes', %(undoes)s, TRUE);
 
 -- add_item --
--- One row: the id of the new item.
-INSERT INTO public.inventory (name, quantity, unit, location, reorder_level)
-VALUES (%(name)s, %(quantity)s, %(unit)s, %(location)s, %(reorder_level)s)
-RETURNING id;
+-- One row: the new item.
+INSERT INTO public.inventory (name, quantity, unit, location, reorder_level, code)
+VALUES (%(name)s, %(quantity)s, %(unit)s, %(location)s, %(reorder_level)s, %(code)s)
+RETURNING id, name, quantity, unit, location, reorder_level, code, version, updated_at;
 
 -- change_quantity --
--- One row: the quantity now, after adding %(by)s; no row: no such item.
+-- One row: the item, after adding %(by)s to its quantity; no row: no such item.
 UPDATE public.inventory
    SET quantity = quantity + %(by)s
  WHERE id = %(id)s
-RETURNING quantity;
+RETURNING id, name, quantity, unit, location, reorder_level, code, version, updated_at;
+
+-- edit_item --
+-- One row: the item with these values; no row: no such item.
+UPDATE public.inventory
+   SET name = %(name)s,
+       quantity = %(quantity)s,
+       unit = %(unit)s,
+       location = %(location)s,
+       reorder_level = %(reorder_level)s,
+       code = %(code)s
+ WHERE id = %(id)s
+RETURNING id, name, quantity, unit, location, reorder_level, code, version, updated_at;
 
 -- delete_item --
--- One row: the name of the item that was deleted; no row: no such item.
+-- Nothing.
 DELETE FROM public.inventory
+ WHERE id = %(id)s;
+
+-- lock_change --
+-- Nothing; whoever else wants to take the change back waits until the transaction ends.
+SELECT id
+  FROM public.inventory_changes
  WHERE id = %(id)s
-RETURNING name;
+   FOR UPDATE;
+
+-- change_to_undo --
+-- The change, whether it was taken back already, and whether it is older than %(hours)s hours; or no row.
+SELECT id, operation, item_id, version,
+       before_name, before_quantity, before_unit, before_location, before_reorder_level, before_code,
+       after_name, after_quantity, after_unit, after_location, after_reorder_level, after_code,
+       EXISTS (SELECT FROM public.inventory_changes AS undoing WHERE undoing.undoes = change.id) AS is_undone,
+       changed_at < now() - make_interval(hours => %(hours)s) AS is_old
+  FROM public.inventory_changes AS change
+ WHERE id = %(id)s;
+
+-- restore_item --
+-- One row: the id of an item that has come back, its version going on from the last one logged; no row: its id,
+-- name or code is in use.
+INSERT INTO public.inventory (id, name, quantity, unit, location, reorder_level, code, version)
+OVERRIDING SYSTEM VALUE
+SELECT %(id)s, %(name)s, %(quantity)s, %(unit)s, %(location)s, %(reorder_level)s, %(code)s, max(version) + 1
+  FROM public.inventory_changes
+ WHERE item_id = %(id)s
+    ON CONFLICT DO NOTHING
+RETURNING id;
 
 -- locations --
 -- The distinct locations in the order of the alphabet, at most 500.

@@ -42,7 +42,7 @@ async def test_a_change_is_told_by_its_notification_without_any_poll(
         assert follower.resyncs == 1
 
 
-async def test_a_change_carries_both_sides_and_the_name_as_the_database_compares_it(
+async def test_a_change_carries_both_sides_and_what_the_database_searches(
     database_url: str, database: psycopg.Connection
 ) -> None:
     item_id = make_item(database, name="ÄPFEL ", quantity=3, unit="kg", location="A", reorder_level=1)
@@ -50,8 +50,8 @@ async def test_a_change_carries_both_sides_and_the_name_as_the_database_compares
         database.execute("UPDATE inventory SET quantity = 2, unit = NULL")
         database.execute("TRUNCATE inventory")
         await follower.until_told(2)
-        before = ItemState("ÄPFEL ", "äpfel", 3, "kg", "A", 1)
-        after = ItemState("ÄPFEL ", "äpfel", 2, None, "A", 1)
+        before = ItemState("ÄPFEL ", 3, "kg", "A", 1, None, "äpfel")
+        after = ItemState("ÄPFEL ", 2, None, "A", 1, None, "äpfel")
         assert follower.changes == [
             Change(2, "update", item_id, before, after),
             Change(3, "truncate", None, None, None),

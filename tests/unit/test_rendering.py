@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from webapp.forms import ItemForm
-from webapp.inventory import Item
+from webapp.items import Item
 from webapp.rendering import STATIC, TEMPLATES, Renderer, build, static_url
 from webapp.sources import Pieces
 
@@ -20,7 +20,7 @@ EVALUATED = ("hx-on", "hx-vals", "hx-vars", "hx-headers")  # htmx evaluates `js:
 
 
 def make(name: str = "apples", updated_at: datetime = datetime(2030, 1, 2, 3, 4, 59, tzinfo=UTC)) -> Item:
-    return Item(7, name, 3, None, "Shelf 3", 5, 1, updated_at)
+    return Item(7, name, 3, None, "Shelf 3", 5, None, 1, updated_at)
 
 
 class Elements(HTMLParser):
