@@ -14,7 +14,7 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
-from webapp import pages, socket
+from webapp import pages, socket, stock_pages
 from webapp.database import Database, Pool, dedicated_conninfo, open_pool, prepare
 from webapp.errors import Errors
 from webapp.hub import Hub
@@ -43,6 +43,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.settings = settings
     app.state.pieces = Pieces(renderer)
     app.include_router(pages.router)
+    app.include_router(stock_pages.router)
     app.include_router(socket.router)
     app.mount("/static", StaticFilesOfBuild(directory=STATIC))
     app.add_middleware(GZipMiddleware, minimum_size=1000)

@@ -1,0 +1,80 @@
+"""What the pages' routes share: the parts of this process, HTML answers, and the way back to where one was."""
+
+from typing import Annotated, Any
+from urllib.parse import parse_qsl
+
+from fastapi import Depends, Request
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from markupsafe import Markup
+from starlette.convertors import Convertor, register_url_convertor
+
+from webapp.database import Pool
+from webapp.difference import Entry
+from webapp.errors import wants_fragment
+from webapp.items import Author
+from webapp.security import is_same_origin
+from webapp.sources import Pieces
+from webapp.views import View
+
+PAGE = Author(source="page")
+READ = ["GET", "HEAD"]
+
+
+class ItemId(Convertor[int]):
+    """An id in an address; longer digits name no item, and Python would refuse to read thousands of them."""
+
+    regex = "[0-9]{1,19}"
+
+    def convert(self, value: str) -> int:
+        """Read an id."""
+        return int(value)
+
+    def to_string(self, value: int) -> str:
+        """Write an id."""
+        return str(value)
+
+
+register_url_convertor("item", ItemId())
+
+
+def get_pool(request: Request) -> Pool:
+    """Return the pool of this process."""
+    pool: Pool = request.app.state.pool
+    return pool
+
+
+def get_pieces(request: Request) -> Pieces:
+    """Return the fragments' renderer of this process."""
+    pieces: Pieces = request.app.state.pieces
+    return pieces
+
+
+PoolOfApp = Annotated[Pool, Depends(get_pool)]
+PiecesOfApp = Annotated[Pieces, Depends(get_pieces)]
+
+
+def html(pieces: Pieces, template: str, *, status: int = 200, **values: Any) -> Response:
+    """Answer with a rendered page or piece."""
+    # no-cache, not no-store: the back/forward cache may keep a page, its socket brings it up to date.
+    headers = {"Vary": "HX-Request-Type", "Cache-Control": "no-cache"}
+    return HTMLResponse(pieces.render(template, **values), status, headers)
+
+
+def joined(entries: tuple[Entry, ...]) -> Markup:
+    """Return the HTML of a list's entries."""
+    return Markup("").join(Markup(entry.html) for entry in entries)  # noqa: S704 - rendered by our templates
+
+
+def done(request: Request) -> Response:
+    """Answer a change: the page hears of it by its socket; without scripts it goes back to where it was."""
+    if wants_fragment(request):
+        return Response(status_code=204)
+    return RedirectResponse(view_before(request).url, 303)
+
+
+def view_before(request: Request) -> View:
+    """Return the view that a form was sent from, as far as the browser says; never an address that others chose."""
+    before, _, query = request.headers.get("referer", "").partition("?")
+    origin = "/".join(before.split("/", 3)[:3])
+    ours = is_same_origin(origin, request.headers["host"])
+    return View.parse(dict(parse_qsl(query)) if ours else {})[0]
