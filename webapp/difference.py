@@ -66,6 +66,15 @@ def difference(old: Snapshot, new: Snapshot, highlight: Highlight, stub: Stub) -
             yield Partial(f"#{name}", "outerMorph", html)
 
 
+def count_changed(old: Snapshot, new: Snapshot) -> int:
+    """Count the entries of all lists that changed, came or left."""
+    count = 0
+    for name, entries in new.lists.items():
+        differing = {(entry.id, entry.html) for entry in old.lists[name]} ^ {(e.id, e.html) for e in entries}
+        count += len({entry_id for entry_id, _ in differing})
+    return count
+
+
 def everything(snapshot: Snapshot) -> Iterator[Partial]:
     """Yield the swaps that turn any page of this view into one showing `snapshot`."""
     for name, entries in snapshot.lists.items():

@@ -3,13 +3,14 @@
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from webapp.changes import Changes, Event, Heard, Resync
 from webapp.database import Pool
 from webapp.listener import Listener
-from webapp.live import CERTAIN_FOR_S, Cursor, LiveView
+from webapp.live import CERTAIN_FOR_S, LiveView
+from webapp.page import Page
 from webapp.rendering import now_minutes
 from webapp.sources import ItemList, Pieces, Summary
 from webapp.views import View
@@ -19,50 +20,6 @@ logger = logging.getLogger(__name__)
 BEAT_S = 1.5
 IDLE_VIEWS = 200
 COMPARED_CHANGES = 500  # beyond that, comparing them with every view takes longer than a needless query
-
-
-class Page:
-    """One open page: the cursors of what it shows, and a wake-up for whoever writes to its socket."""
-
-    def __init__(self, items: LiveView, summary: LiveView, beat_frame: Callable[[], str | None]) -> None:
-        self._views = (items, summary)
-        self._beat_frame = beat_frame
-        self._cursors: tuple[Cursor, ...] = ()
-        self._beat_is_due = False
-        self.wake = asyncio.Event()
-
-    def resume(self, items_revision: str, summary_revision: str) -> None:
-        """Follow both views from what the page says it shows; it shall hear at once that it is live."""
-        self._beat_is_due = True
-        items, summary = self._views
-        self._cursors = (items.watch(self.wake, items_revision), summary.watch(self.wake, summary_revision))
-
-    def leave(self) -> None:
-        """Follow no longer."""
-        for view in self._views:
-            view.unwatch(self.wake)
-
-    def beat(self) -> None:
-        """Tell the page that it is live, as soon as what it shows is certain."""
-        self._beat_is_due = True
-        self.wake.set()
-
-    async def next_frame(self) -> str:
-        """Wait for something to send: whatever the page lacks, in one frame, never older states."""
-        while True:
-            await self.wake.wait()
-            self.wake.clear()
-            frames = [frame for cursor in self._cursors if (frame := cursor.take_frame())]
-            if beat := self._due_beat():
-                frames.append(beat)
-            if frames:
-                return "".join(frames)
-
-    def _due_beat(self) -> str | None:
-        if not (self._beat_is_due and self._cursors and all(view.is_certain() for view in self._views)):
-            return None
-        self._beat_is_due = False
-        return self._beat_frame()
 
 
 class Hub:
@@ -109,7 +66,7 @@ class Hub:
     @contextmanager
     def open_page(self, view: View) -> Iterator[Page]:
         """Let a page follow a view while the context lasts."""
-        page = Page(self._live(view), self._summary, self._beat_frame)
+        page = Page(self._live(view), self._summary, self._beat_frame, self._pieces.waiting)
         self._pages.add(page)
         try:
             yield page

@@ -11,7 +11,7 @@ from typing import Protocol
 import psycopg
 
 from webapp.changes import Change
-from webapp.difference import Entry, Partial, Snapshot, difference, everything
+from webapp.difference import Entry, Partial, Snapshot, count_changed, difference, everything
 
 logger = logging.getLogger(__name__)
 
@@ -103,6 +103,13 @@ class LiveView:
             self._frames[key] = self._source.frame(partials, newest.revision)
         return self._frames[key], newest.revision
 
+    def changed_since(self, revision: str) -> int | None:
+        """Count the entries that differ from what a page shows; None if that is not known any more."""
+        if self._snapshot is None or revision == self._snapshot.revision:
+            return 0
+        old = self._recent.get(revision)
+        return count_changed(old, self._snapshot) if old else None
+
     async def _refresh_while_dirty(self) -> None:
         """One refresh at a time; `_dirty` is cleared before the query, so a change during it is never missed."""
         try:
@@ -164,3 +171,7 @@ class Cursor:
             return None
         frame, self._revision = self.view.frame_since(self._revision)
         return frame
+
+    def count_waiting(self) -> int | None:
+        """Count the entries that a frame would change, come or leave; None: it is not known how many."""
+        return self.view.changed_since(self._revision)

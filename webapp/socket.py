@@ -10,7 +10,8 @@ from fastapi import APIRouter, Depends, WebSocket, WebSocketDisconnect
 from starlette.requests import HTTPConnection
 from starlette.websockets import WebSocketState
 
-from webapp.hub import Hub, Page
+from webapp.hub import Hub
+from webapp.page import Page
 from webapp.views import View
 
 router = APIRouter()
@@ -110,7 +111,8 @@ async def _read_resumes(socket: WebSocket, page: Page) -> None:
     except TimeoutError as error:
         raise Refusal(POLICY_VIOLATION, "no resume message") from error
     while True:
-        page.resume(_revision(message, "revision"), _revision(message, "summary"))
+        hold = bool(message.get("hold"))
+        page.resume(_revision(message, "revision"), _revision(message, "summary"), hold=hold)
         message = await _read_message(socket, budget)
 
 

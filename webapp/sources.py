@@ -223,6 +223,7 @@ class Pieces:
         self.change = lru_cache(CACHED_ROWS)(self._change)
         self.stub = lru_cache(CACHED_ROWS)(self._stub)
         self.beat = lru_cache(1)(self._beat)
+        self.waiting = lru_cache(100)(self._waiting)
         self.changed_item = lru_cache(CACHED_ROWS)(self._changed_item)
 
     def frame(self, partials: Iterable[Partial], revision_id: str, template: str, revision: str) -> str:
@@ -248,6 +249,9 @@ class Pieces:
     def _beat(self, now_minutes: int) -> str:
         """Render the beat; it carries the clock by which the page says how long ago something changed."""
         return self.render("live/beat.html", now_minutes=now_minutes)
+
+    def _waiting(self, count: int | None) -> str:
+        return self.render("live/waiting.html", count=count)
 
     def _stub(self, tag: str, element_id: str) -> str:
         return self.render("live/stub.html", tag=tag, id=element_id)
