@@ -25,6 +25,7 @@ STOCK_ERRORS = {
     items.EditConflict: (409, "Changed meanwhile"),
     items.CannotUndo: (409, "Cannot be undone"),
     forms.BadCount: (422, "How many?"),
+    forms.BadReason: (422, "Why?"),
 }
 TITLES = {
     400: "The request cannot be understood",

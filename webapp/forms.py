@@ -1,17 +1,31 @@
 """What people type, read into values or into a sentence beside each field; what was typed is never lost."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
 from urllib.parse import parse_qsl
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from webapp.items import MAX_QUANTITY, CodeTaken, NameTaken, NewItem, Refused, StockError
+from webapp.items import (
+    FIELDS,
+    MAX_QUANTITY,
+    Author,
+    CodeTaken,
+    EditConflict,
+    Item,
+    NameTaken,
+    NewItem,
+    Refused,
+    StockError,
+)
 from webapp.text import storable, trim, whole_number
 
 FORM_TYPE = "application/x-www-form-urlencoded"
 MAX_FIELDS = 100
+MAX_REASON = 500
+PAGE = Author(source="page")
 TEXT_LIMITS = {"name": 200, "unit": 40, "location": 200, "code": 64}
 LABELS = {"name": "The name", "unit": "The unit", "location": "The location", "code": "The code"}
 LABELS |= {"quantity": "The quantity", "reorder_level": "The reorder level"}
@@ -42,6 +56,21 @@ class BadCount(StockError):
         return f"How many? A whole number from 1 to {MAX_QUANTITY}."
 
 
+class BadReason(StockError):
+    """A reason that the history cannot hold."""
+
+    def __str__(self) -> str:
+        return f"The reason is a line of at most {MAX_REASON} characters."
+
+
+def author_of(fields: Mapping[str, str]) -> Author:
+    """Return who posted a form, with the reason if one was given. Raises `BadReason`."""
+    reason = trim(fields.get("reason", ""))
+    if len(reason) > MAX_REASON or storable(reason) != reason:
+        raise BadReason
+    return replace(PAGE, reason=reason or None)
+
+
 def count_in(fields: Mapping[str, str]) -> int:
     """Return how many are to be taken or put, 1 where nothing is said. Raises `BadCount`."""
     count = whole_number(trim(fields.get("by", "1")), MAX_QUANTITY)
@@ -60,7 +89,7 @@ class ItemForm:
     item: NewItem | None = None
 
     @classmethod
-    def read(cls, fields: Mapping[str, str]) -> "ItemForm":
+    def read(cls, fields: Mapping[str, str]) -> Self:
         """Read what was posted; `item` is set when there are no errors."""
         form = cls(values={name: fields.get(name, "") for name in LABELS})
         name, unit, location, code = (form._text(field) for field in TEXT_LIMITS)
@@ -72,6 +101,12 @@ class ItemForm:
         if not form.errors and name is not None and quantity is not None:
             form.item = NewItem(name, quantity, unit, location, reorder_level, code)
         return form
+
+    @property
+    def focus(self) -> str | None:
+        """The field to go on with: the first that is wrong, or the first of all after a success."""
+        first_wrong = next((name for name in FIELDS if name in self.errors), None)
+        return first_wrong or ("name" if self.saved is not None else None)
 
     def refuse(self, error: StockError) -> None:
         """Put what the database said beside the field it is about."""
@@ -91,6 +126,42 @@ class ItemForm:
         if text and number is None:
             self.errors[name] = f"{LABELS[name]} is a whole number from 0 to {MAX_QUANTITY}."
         return number
+
+
+@dataclass
+class EditForm(ItemForm):
+    """The form for an item that is there: `version` is the one that was looked at, `conflict` what came between."""
+
+    version: int = 0
+    conflict: EditConflict | None = None
+
+    @classmethod
+    def of_item(cls, item: Item) -> Self:
+        """Show an item's values."""
+        return cls(values=_typed(item), version=item.version)
+
+    @classmethod
+    def read(cls, fields: Mapping[str, str]) -> Self:
+        """Read what was posted."""
+        form = super().read(fields)
+        form.version = whole_number(fields.get("version", ""), MAX_QUANTITY) or 0
+        return form
+
+    @property
+    def edits(self) -> dict[str, Any]:
+        """Value by field, for all fields of the form."""
+        return {name: getattr(self.item, name) for name in FIELDS}
+
+    def meet(self, conflict: EditConflict) -> None:
+        """Show the item as it is now with what was edited; sent once more, that goes over what the other did."""
+        edited = {name: self.values[name] for name in conflict.mine}
+        self.values = {**_typed(conflict.theirs), **edited}
+        self.version, self.conflict = conflict.theirs.version, conflict
+
+
+def _typed(item: Item) -> dict[str, str]:
+    values = {name: getattr(item, name) for name in FIELDS}
+    return {name: "" if value is None else str(value) for name, value in values.items()}
 
 
 def _field_of(error: StockError) -> str:

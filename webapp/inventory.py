@@ -24,8 +24,10 @@ from webapp.items import (
     TooMuch,
 )
 from webapp.queries import QUERIES
+from webapp.text import as_typed
 
 Row = Mapping[str, Any]
+MISSING = object()
 
 
 async def add_item(pool: Pool, item: NewItem, author: Author) -> Item:
@@ -53,7 +55,7 @@ async def edit_item(pool: Pool, item_id: int, edits: Row, author: Author, base_v
     """
     async with writing(pool, author, edits) as connection:
         theirs = await lock_item(connection, item_id)
-        if base_version is not None and base_version != theirs.version:
+        if base_version is not None:
             edits = await _merge(connection, theirs, edits, base_version)
         values = {field: edits.get(field, getattr(theirs, field)) for field in FIELDS}
         return Item.from_row(await _one(connection, "edit_item", {"id": item_id, **values}))
@@ -127,15 +129,20 @@ async def _change_quantity(pool: Pool, item_id: int, by: int, author: Author) ->
 
 
 async def _merge(connection: Connection, theirs: Item, mine: Row, base_version: int) -> Row:
-    """Return the edits that do not undo what others changed since `base_version`."""
-    seen = await _one(connection, "item_at_version", {"id": theirs.id, "version": base_version})
-    edits = {field: value for field, value in mine.items() if seen is None or value != seen[field]}
-    now = {field: getattr(theirs, field) for field in edits}
-    both = tuple(f for f in edits if now[f] != edits[f] and (seen is None or now[f] != seen[f]))
+    """Return what is really edited: the values that differ from those at `base_version`."""
+    now = {field: getattr(theirs, field) for field in FIELDS}
+    seen = now if base_version == theirs.version else await _values_at(connection, theirs.id, base_version)
+    edits = {field: value for field, value in mine.items() if value != as_typed(seen.get(field, MISSING))}
+    both = tuple(f for f in edits if now[f] != edits[f] and now[f] != seen.get(f, MISSING))
     if both:
         last = await _one(connection, "last_change_of_item", {"id": theirs.id}) or {"who": "", "how": ""}
-        raise EditConflict(theirs, both, last["who"], last["how"], theirs.updated_at)
+        raise EditConflict(theirs, edits, both, last["who"], last["how"], theirs.updated_at)
     return edits
+
+
+async def _values_at(connection: Connection, item_id: int, version: int) -> Row:
+    """Return what the log knows of a version of an item; nothing is known of one that never was."""
+    return await _one(connection, "item_at_version", {"id": item_id, "version": version}) or {}
 
 
 async def _item(connection: Connection, query: str, item_id: int) -> Item:

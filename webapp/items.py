@@ -132,9 +132,13 @@ class CodeTaken(StockError):
 
 @dataclass
 class EditConflict(StockError):
-    """Somebody else changed the same fields since; `theirs` is the item now, `fields` what both have changed."""
+    """Somebody else changed the same fields since.
+
+    `theirs` is the item now, `mine` the values that were really edited, `fields` those that both have changed.
+    """
 
     theirs: Item
+    mine: Mapping[str, Any]
     fields: tuple[str, ...]
     who: str
     how: str

@@ -9,12 +9,12 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from webapp import inventory
 from webapp.database import Pool, fetch
 from webapp.errors import wants_fragment
-from webapp.forms import ItemForm, read_fields
+from webapp.forms import PAGE, ItemForm, read_fields
 from webapp.hub import Hub
 from webapp.items import CodeTaken, NameTaken, Refused
 from webapp.queries import QUERIES
 from webapp.rendering import now_minutes, static_url
-from webapp.responses import PAGE, READ, PiecesOfApp, PoolOfApp, html, joined, view_before
+from webapp.responses import READ, PiecesOfApp, PoolOfApp, html, joined, view_before
 from webapp.socket import HubOfApp
 from webapp.sources import ItemList, Pieces
 from webapp.views import View

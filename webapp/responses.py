@@ -11,12 +11,10 @@ from starlette.convertors import Convertor, register_url_convertor
 from webapp.database import Pool
 from webapp.difference import Entry
 from webapp.errors import wants_fragment
-from webapp.items import Author
 from webapp.security import is_same_origin
 from webapp.sources import Pieces
 from webapp.views import View
 
-PAGE = Author(source="page")
 READ = ["GET", "HEAD"]
 
 
@@ -65,8 +63,15 @@ def joined(entries: tuple[Entry, ...]) -> Markup:
     return Markup("").join(Markup(entry.html) for entry in entries)  # noqa: S704 - rendered by our templates
 
 
-def done(request: Request) -> Response:
-    """Answer a change: the page hears of it by its socket; without scripts it goes back to where it was."""
+def done(request: Request, pieces: Pieces, item_id: int | None = None) -> Response:
+    """Answer a change: the page hears of it by its socket; without scripts it goes back to where it was.
+
+    A change that was made in the dialog closes it, and gives the focus back to the item's button.
+    """
+    if request.headers.get("hx-target") == "dialog#editor":
+        response = html(pieces, "items/_saved.html", item_id=item_id)
+        response.headers["HX-Reswap"] = "none"
+        return response
     if wants_fragment(request):
         return Response(status_code=204)
     return RedirectResponse(view_before(request).url, 303)

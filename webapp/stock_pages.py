@@ -4,24 +4,54 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, Response
 
 from webapp import inventory
-from webapp.forms import count_in, read_fields
-from webapp.responses import PAGE, READ, PiecesOfApp, PoolOfApp, done, html
+from webapp.errors import wants_fragment
+from webapp.forms import PAGE, EditForm, author_of, count_in, read_fields
+from webapp.items import CodeTaken, EditConflict, Item, NameTaken, Refused
+from webapp.responses import READ, PiecesOfApp, PoolOfApp, done, html
+from webapp.sources import Pieces
+from webapp.undo import undo_change
 
 router = APIRouter(default_response_class=HTMLResponse)
 
 
 @router.post("/items/{item_id:item}/take")
-async def take(request: Request, item_id: int, pool: PoolOfApp) -> Response:
+async def take(request: Request, item_id: int, pool: PoolOfApp, pieces: PiecesOfApp) -> Response:
     """Take some out of stock."""
-    await inventory.take(pool, item_id, count_in(await read_fields(request)), PAGE)
-    return done(request)
+    fields = await read_fields(request)
+    await inventory.take(pool, item_id, count_in(fields), author_of(fields))
+    return done(request, pieces, item_id)
 
 
 @router.post("/items/{item_id:item}/put")
-async def put(request: Request, item_id: int, pool: PoolOfApp) -> Response:
+async def put(request: Request, item_id: int, pool: PoolOfApp, pieces: PiecesOfApp) -> Response:
     """Put some into stock."""
-    await inventory.put(pool, item_id, count_in(await read_fields(request)), PAGE)
-    return done(request)
+    fields = await read_fields(request)
+    await inventory.put(pool, item_id, count_in(fields), author_of(fields))
+    return done(request, pieces, item_id)
+
+
+@router.api_route("/items/{item_id:item}/edit", methods=READ)
+async def show_editor(request: Request, item_id: int, pool: PoolOfApp, pieces: PiecesOfApp) -> Response:
+    """Show the forms that change an item: for the dialog, or as a page."""
+    item = await inventory.find_item(pool, item_id)
+    return _editor(request, pieces, item, EditForm.of_item(item))
+
+
+@router.post("/items/{item_id:item}/edit")
+async def edit(request: Request, item_id: int, pool: PoolOfApp, pieces: PiecesOfApp) -> Response:
+    """Save an item's fields; what others changed meanwhile is merged, or shown beside what was typed."""
+    fields = await read_fields(request)
+    form, author = EditForm.read(fields), author_of(fields)
+    if form.item is not None:
+        try:
+            await inventory.edit_item(pool, item_id, form.edits, author, form.version)
+            return done(request, pieces, item_id)
+        except EditConflict as conflict:
+            form.meet(conflict)
+            return _editor(request, pieces, conflict.theirs, form, 409)
+        except (NameTaken, CodeTaken, Refused) as error:
+            form.refuse(error)
+    return _editor(request, pieces, await inventory.find_item(pool, item_id), form, 422)
 
 
 @router.api_route("/items/{item_id:item}/delete", methods=READ)
@@ -31,7 +61,19 @@ async def confirm_delete(item_id: int, pool: PoolOfApp, pieces: PiecesOfApp) -> 
 
 
 @router.post("/items/{item_id:item}/delete")
-async def delete(request: Request, item_id: int, pool: PoolOfApp) -> Response:
+async def delete(request: Request, item_id: int, pool: PoolOfApp, pieces: PiecesOfApp) -> Response:
     """Delete an item."""
-    await inventory.delete_item(pool, item_id, PAGE)
-    return done(request)
+    await inventory.delete_item(pool, item_id, author_of(await read_fields(request)))
+    return done(request, pieces, item_id)
+
+
+@router.post("/changes/{change_id:item}/undo")
+async def undo(request: Request, change_id: int, pool: PoolOfApp, pieces: PiecesOfApp) -> Response:
+    """Take a change back."""
+    await undo_change(pool, change_id, PAGE)
+    return done(request, pieces)
+
+
+def _editor(request: Request, pieces: Pieces, item: Item, form: EditForm, status: int = 200) -> Response:
+    template = "items/_editor.html" if wants_fragment(request) else "items/edit.html"
+    return html(pieces, template, status=status, item=item, form=form)

@@ -22,3 +22,8 @@ def whole_number(text: str, highest: int) -> int | None:
         return None
     number = int(digits)
     return number if number <= highest else None
+
+
+def as_typed(value: object) -> object:
+    """Return a value as a form's field shows and sends it: a line of text without white space around it."""
+    return trim(value.replace("\r", "").replace("\n", "")) or None if isinstance(value, str) else value

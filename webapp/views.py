@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 
 from webapp.text import storable, trim, whole_number
 
-SORTS = ("name", "quantity", "unit", "location", "reorder_level", "updated_at", "id", "version")
+SORTS = ("name", "quantity", "unit", "location", "reorder_level", "code", "updated_at", "id", "version")
 PAGE_ROWS = 50
 MAX_PAGE = 1_000_000
 MAX_TEXT = 200
