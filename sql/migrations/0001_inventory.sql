@@ -69,10 +69,13 @@ CREATE FUNCTION public.inventory_searchable(name text, code text) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN public.inventory_fold(name) || coalesce(E'\n' || public.inventory_fold(code), '');
 
--- version and updated_at move exactly when a user's column does, whatever the statement says of them.
+-- version and updated_at move exactly when a user's column does, whatever the statement says of them. Only an item
+-- that comes back, because its deletion is taken back, goes on from the version it had.
 CREATE FUNCTION public.inventory_first_version() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    NEW.version := 1;
+    IF coalesce(pg_catalog.current_setting('inventory.undoes', TRUE), '') OPERATOR(pg_catalog.=) '' THEN
+        NEW.version := 1;
+    END IF;
     NEW.updated_at := pg_catalog.clock_timestamp();
     RETURN NEW;
 END
