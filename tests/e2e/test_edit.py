@@ -1,0 +1,198 @@
+import psycopg
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.e2e.conftest import open_live
+from tests.e2e.test_accessibility import assert_accessible
+from tests.factories import make_item
+from tests.server import LiveServer
+
+QUANTITY = '#rows td[data-field="quantity"]'
+
+
+def edit(page: Page, name: str = "apples") -> None:
+    page.get_by_role("button", name=f"Edit {name}").click()
+    expect(page.locator("#edit-item")).to_be_visible()
+
+
+def save(page: Page) -> None:
+    page.get_by_role("button", name="Save").click()
+
+
+def test_the_dialog_edits_every_field_and_gives_the_focus_back(
+    server: LiveServer, database: psycopg.Connection, page: Page, other_page: Page
+) -> None:
+    make_item(database, name="apples", quantity=10)
+    for each in (page, other_page):
+        open_live(each, server.url)
+    edit(page)
+    expect(page.locator("#move-by")).to_be_focused()
+    values = {
+        "name": "Äpfel",
+        "quantity": "8",
+        "unit": "kg",
+        "location": "Shelf 2",
+        "reorder_level": "3",
+        "code": "A-1",
+    }
+    for name, value in values.items():
+        page.locator(f"#edit-{name}").fill(value)
+    page.locator("#edit-reason").fill("counted")
+    save(page)
+    expect(page.locator("#editor")).to_be_hidden()
+    expect(page.locator("#rows [commandfor]")).to_be_focused()
+    expect(other_page.locator(QUANTITY)).to_have_text("8")
+    row = database.execute("SELECT name, quantity, unit, location, reorder_level, code FROM inventory").fetchone()
+    assert row == ("Äpfel", 8, "kg", "Shelf 2", 3, "A-1")
+    assert database.execute("SELECT reason FROM inventory_changes ORDER BY id DESC").fetchone() == ("counted",)
+
+
+def test_any_number_is_taken_or_put_with_a_reason(server: LiveServer, database: psycopg.Connection, page: Page) -> None:
+    make_item(database, name="apples", quantity=10)
+    open_live(page, server.url)
+    edit(page)
+    page.locator("#move-by").fill("11")
+    page.get_by_role("button", name="Take", exact=True).click()
+    expect(page.locator("#editor-message")).to_contain_text("Only 10 of “apples” in stock")
+    expect(page.locator("#move-by")).to_have_value("11")
+    page.locator("#move-by").fill("four")
+    page.get_by_role("button", name="Take", exact=True).click()
+    expect(page.locator("#editor-message")).to_contain_text("A whole number from 1")
+    page.locator("#move-by").fill("4")
+    page.locator("#move-reason").fill("spilt")
+    page.get_by_role("button", name="Take", exact=True).click()
+    expect(page.locator("#editor")).to_be_hidden()
+    expect(page.locator(QUANTITY)).to_have_text("6")
+    edit(page)
+    page.locator("#move-by").fill("100")
+    page.get_by_role("button", name="Put", exact=True).click()
+    expect(page.locator(QUANTITY)).to_have_text("106")
+
+
+def test_typing_survives_whatever_happens_to_the_row(
+    server: LiveServer, database: psycopg.Connection, page: Page
+) -> None:
+    for name in ("apples", "bananas", "cherries"):
+        make_item(database, name=name, quantity=10)
+    open_live(page, f"{server.url}/?q=a")
+    edit(page)
+    page.locator("#edit-location").press_sequentially("Shel")
+    database.execute("UPDATE inventory SET quantity = 11 WHERE name = 'apples'")
+    expect(page.locator(QUANTITY).first).to_have_text("11")
+    database.execute("UPDATE inventory SET name = 'zulu a' WHERE name = 'apples'")
+    expect(page.locator('#rows td[data-field="name"]').last).to_have_text("zulu a")
+    database.execute("UPDATE inventory SET name = 'plums' WHERE name = 'zulu a'")
+    expect(page.locator("#rows tr")).to_have_count(1)
+    page.keyboard.type("f 7")
+    expect(page.locator("#edit-location")).to_have_value("Shelf 7")
+    database.execute("DELETE FROM inventory WHERE name = 'plums'")
+    save(page)
+    expect(page.locator("#editor-message")).to_contain_text("not in the inventory any more")
+    expect(page.locator("#edit-location")).to_have_value("Shelf 7")
+
+
+def test_two_who_edit_the_same_field_see_both_values(
+    server: LiveServer, database: psycopg.Connection, page: Page, other_page: Page
+) -> None:
+    make_item(database, name="apples", quantity=10, location="A")
+    for each in (page, other_page):
+        open_live(each, server.url)
+        edit(each)
+    other_page.locator("#edit-quantity").fill("7")
+    other_page.locator("#edit-location").fill("B")
+    save(other_page)
+    expect(page.locator(QUANTITY)).to_have_text("7")
+    page.locator("#edit-quantity").fill("9")
+    page.locator("#edit-unit").fill("kg")
+    save(page)
+    expect(page.locator('[data-theirs="quantity"]')).to_have_text("7")
+    expect(page.locator('[data-yours="quantity"]')).to_have_text("9")
+    expect(page.locator("[data-theirs]")).to_have_count(1)
+    expect(page.locator("#edit-location")).to_have_value("B")
+    assert_accessible(page)
+    page.get_by_role("button", name="Use mine").click()
+    expect(page.locator("#editor")).to_be_hidden()
+    row = database.execute("SELECT quantity, unit, location FROM inventory").fetchone()
+    assert row == (9, "kg", "B")
+
+
+def test_theirs_may_be_kept(server: LiveServer, database: psycopg.Connection, page: Page) -> None:
+    make_item(database, name="apples", quantity=10)
+    open_live(page, server.url)
+    edit(page)
+    database.execute("UPDATE inventory SET quantity = 7")
+    page.locator("#edit-quantity").fill("9")
+    save(page)
+    page.get_by_role("link", name="Keep theirs").click()
+    expect(page.locator(".conflict")).to_have_count(0)
+    expect(page.locator("#edit-quantity")).to_have_value("7")
+
+
+def test_errors_stand_in_the_dialog_beside_their_fields(
+    server: LiveServer, database: psycopg.Connection, page: Page
+) -> None:
+    make_item(database, name="apples", code="A-1")
+    make_item(database, name="pears")
+    open_live(page, server.url)
+    edit(page, "pears")
+    page.locator("#edit-code").fill("a-1")
+    save(page)
+    expect(page.locator("#edit-code-error")).to_contain_text("Another item has the code")
+    page.locator("#edit-name").fill("")
+    save(page)
+    expect(page.locator("#edit-name-error")).to_be_visible()
+    expect(page.locator("#edit-code")).to_have_value("a-1")
+    page.keyboard.press("Escape")
+    expect(page.locator("#editor")).to_be_hidden()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_dialog_is_accessible_and_fits_a_phone(
+    server: LiveServer, database: psycopg.Connection, page: Page, scheme: str
+) -> None:
+    make_item(database, name="a" * 200, quantity=9223372036854775807, unit="u" * 40, location="l" * 200)
+    page.emulate_media(color_scheme="dark" if scheme == "dark" else "light", reduced_motion="reduce")
+    page.set_viewport_size({"width": 320, "height": 640})
+    open_live(page, server.url)
+    edit(page, "a" * 200)
+    assert_accessible(page)
+    assert page.evaluate("document.getElementById('editor').scrollWidth <= innerWidth")
+
+
+def test_hold_freezes_the_rows_counts_and_releases(
+    server: LiveServer, database: psycopg.Connection, page: Page, other_page: Page
+) -> None:
+    for name in ("apples", "bananas", "cherries"):
+        make_item(database, name=name, quantity=10)
+    for each in (page, other_page):
+        open_live(each, server.url)
+    page.get_by_label("Hold").check()
+    expect(page.locator("#waiting")).to_have_text("Nothing is waiting")
+    database.execute("UPDATE inventory SET quantity = 11 WHERE name = 'apples'")
+    expect(page.locator("#waiting")).to_have_text("1 change waiting")
+    make_item(database, name="aardvarks", quantity=1)
+    expect(page.locator("#waiting")).to_have_text("2 changes waiting")
+    expect(other_page.locator("#rows tr")).to_have_count(4)
+    expect(page.locator(QUANTITY)).to_have_text(["10", "10", "10"])
+    expect(page.locator('#totals [data-total="items"]')).to_have_text("4")
+    page.evaluate("document.querySelector('#rows tr').marked = true")
+    page.get_by_label("Hold").uncheck()
+    expect(page.locator(QUANTITY)).to_have_text(["1", "11", "10", "10"])
+    expect(page.locator("#waiting")).to_be_hidden()
+    assert page.evaluate("document.querySelector('#rows tr:nth-child(2)').marked") is True
+
+
+def test_without_javascript_an_item_is_edited_on_a_page(
+    server: LiveServer, database: psycopg.Connection, browser: object
+) -> None:
+    item = make_item(database, name="apples", quantity=10)
+    context = browser.new_context(java_script_enabled=False)  # type: ignore[attr-defined]
+    page = context.new_page()
+    page.goto(f"{server.url}/items/{item}/edit")
+    database.execute("UPDATE inventory SET quantity = 7")
+    page.locator("#edit-quantity").fill("9")
+    save(page)
+    expect(page.locator('[data-theirs="quantity"]')).to_have_text("7")
+    page.get_by_role("button", name="Use mine").click()
+    expect(page.locator(QUANTITY)).to_have_text("9")
+    context.close()
