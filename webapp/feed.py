@@ -1,14 +1,13 @@
 """The feed's connection while it lasts: bounded waits, and a hint when its socket has something to read."""
 
 import asyncio
-import os
-import socket
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 
 import psycopg
 from psycopg.rows import DictRow
 
+from webapp.database import hang_up_after
 from webapp.queries import QUERIES
 
 CHANNEL = "messages_channel"
@@ -72,21 +71,5 @@ class FeedConnection:
     async def _execute(
         self, statement: bytes, parameters: Mapping[str, object] | None = None
     ) -> psycopg.AsyncCursor[DictRow]:
-        with self._hang_up_after(self._answer_limit_s):
+        with hang_up_after(self._connection, self._answer_limit_s):
             return await self._connection.execute(statement, parameters)
-
-    @contextmanager
-    def _hang_up_after(self, limit_s: float) -> Iterator[None]:
-        """Shut the socket down when time is up: a cancelled query would first ask the silent server to agree."""
-        duplicate = socket.socket(fileno=os.dup(self._connection.fileno()))
-        timer = asyncio.get_running_loop().call_later(limit_s, _shut_down, duplicate)
-        try:
-            yield
-        finally:
-            timer.cancel()
-            duplicate.close()
-
-
-def _shut_down(connection: socket.socket) -> None:
-    with suppress(OSError):  # the other side was faster
-        connection.shutdown(socket.SHUT_RDWR)

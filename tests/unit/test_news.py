@@ -18,7 +18,7 @@ def test_one_change_is_told_by_itself() -> None:
 
 def test_many_changes_are_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1_000.0
-    monkeypatch.setattr(news.time, "monotonic", lambda: now)
+    monkeypatch.setattr("webapp.news.time.monotonic", lambda: now)
     told = News()
     told.hear([Change(1, "insert", 1, None, state())])
     assert told.take()
