@@ -14,11 +14,11 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
-from webapp import pages, socket, stock_pages
+from webapp import api, activity_pages, import_pages, item_pages, pages, socket, stock_pages
+from webapp.change_feed import Bell, ChangeFeed, RingingListener
 from webapp.database import Database, Pool, dedicated_conninfo, open_pool, prepare
 from webapp.errors import Errors
 from webapp.hub import Hub
-from webapp.listener import Listener
 from webapp.rendering import STATIC, Renderer, build
 from webapp.security import Security
 from webapp.settings import Settings, SetupError, load_settings
@@ -42,8 +42,12 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.settings = settings
     app.state.pieces = Pieces(renderer)
+    app.include_router(api.router)
     app.include_router(pages.router)
+    app.include_router(import_pages.router)
     app.include_router(stock_pages.router)
+    app.include_router(item_pages.router)
+    app.include_router(activity_pages.router)
     app.include_router(socket.router)
     app.mount("/static", StaticFilesOfBuild(directory=STATIC))
     app.add_middleware(GZipMiddleware, minimum_size=1000)
@@ -77,15 +81,18 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     database = await asyncio.to_thread(prepare, app.state.settings)
     async with AsyncExitStack() as stack:
         pool = await stack.enter_async_context(open_pool(database))
-        app.state.pool, app.state.hub = pool, _make_hub(database, pool, app.state.pieces)
+        bell = Bell()
+        app.state.pool, app.state.hub = pool, _make_hub(database, pool, app.state.pieces, bell)
+        app.state.change_feed = ChangeFeed(pool, bell)
         stack.callback(app.state.hub.close)
         for work in (app.state.hub.follow(), app.state.hub.beat()):
             stack.push_async_callback(_stop, _start(work))
         yield
 
 
-def _make_hub(database: Database, pool: Pool, pieces: Pieces) -> Hub:
-    return Hub(pool, Listener(dedicated_conninfo(database.listen_url, "live-inventory listener")), pieces)
+def _make_hub(database: Database, pool: Pool, pieces: Pieces, bell: Bell) -> Hub:
+    listener = RingingListener(dedicated_conninfo(database.listen_url, "live-inventory listener"), bell)
+    return Hub(pool, listener, pieces)
 
 
 def _start(work: Coroutine[None, None, None]) -> asyncio.Task[None]:

@@ -14,6 +14,8 @@ from webapp.settings import is_loopback
 
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 MAX_BODY_BYTES = 256 * 1024
+MAX_UPLOAD_BYTES = 32 * 1024 * 1024
+UPLOADS = ("/import",)  # the addresses that take files; they read them piece by piece
 
 # The nonce is the same for ever and gates nothing: pushed HTML is shared by all pages. What protects is that no
 # script but ours may load, and Trusted Types, through which only htmx may write HTML (and no script in it runs).
@@ -78,7 +80,7 @@ class Security:
                 response = await self._answer(Request(scope), refusal)
                 await response(scope, receive, _with_headers(send))
         else:
-            await self._app(scope, _bounded(receive), _with_headers(send))
+            await self._app(scope, _bounded(receive, _max_bytes(scope)), _with_headers(send))
 
     def _check(self, scope: Scope) -> None:
         """Raise HTTPException for a request that is not for us."""
@@ -90,8 +92,8 @@ class Security:
         checked = scope["type"] == "websocket" or scope["method"] not in SAFE_METHODS
         if checked and "origin" in headers and not is_same_origin(_only(headers, "origin"), _only(headers, "host")):
             raise HTTPException(403, "Requests from other sites are refused.")
-        if _declared_length(headers) > MAX_BODY_BYTES:
-            raise _too_large()
+        if _declared_length(headers) > _max_bytes(scope):
+            raise _too_large(_max_bytes(scope))
 
     def _is_served(self, host: str) -> bool:
         return is_loopback(host) or not self._allowed_hosts.isdisjoint((host, "*"))
@@ -134,11 +136,15 @@ def _declared_length(headers: Headers) -> int:
     return int(length) if length.isascii() and length.isdigit() and len(length) < 20 else 0
 
 
-def _too_large() -> HTTPException:
-    return HTTPException(413, f"The request is too large: {MAX_BODY_BYTES} bytes are the most.")
+def _max_bytes(scope: Scope) -> int:
+    return MAX_UPLOAD_BYTES if scope["path"] in UPLOADS else MAX_BODY_BYTES
 
 
-def _bounded(receive: Receive) -> Receive:
+def _too_large(max_bytes: int) -> HTTPException:
+    return HTTPException(413, f"The request is too large: {max_bytes} bytes are the most.")
+
+
+def _bounded(receive: Receive, max_bytes: int) -> Receive:
     """Also a body that does not say its length is bounded."""
     received = 0
 
@@ -146,8 +152,8 @@ def _bounded(receive: Receive) -> Receive:
         nonlocal received
         message = await receive()
         received += len(message.get("body", b"")) if message["type"] == "http.request" else 0
-        if received > MAX_BODY_BYTES:
-            raise _too_large()
+        if received > max_bytes:
+            raise _too_large(max_bytes)
         return message
 
     return bounded_receive

@@ -16,7 +16,7 @@ from webapp import migrations
 from webapp.migrations import Migration, all_migrations, migrate
 from webapp.settings import SetupError
 
-NAMES = ["0001_inventory", "0002_inventory_changes"]
+NAMES = [migration.name for migration in all_migrations()]
 
 
 @pytest.fixture

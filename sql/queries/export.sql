@@ -1,0 +1,11 @@
+-- limit_export --
+-- Settings for a connection that exports: a reader that stops reading must not hold back VACUUM for ever.
+SELECT set_config('statement_timeout', '60s', FALSE), set_config('idle_in_transaction_session_timeout', '60s', FALSE),
+       set_config('jit', 'off', FALSE);
+
+-- export_items --
+-- All items of a view in its order, as the page shows them.
+SELECT code, name, quantity, unit, location, reorder_level
+  FROM public.inventory
+ WHERE {matches}
+ ORDER BY (%(needle)s <> '' AND public.inventory_fold(code) IS NOT DISTINCT FROM %(needle)s) DESC, {order}, id;
