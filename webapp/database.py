@@ -21,6 +21,7 @@ from webapp.settings import Settings, SetupError
 
 Connection = psycopg.AsyncConnection[DictRow]
 Pool = AsyncConnectionPool[Connection]
+Source = Pool | Connection  # a connection is one with an open transaction, which what is done shall be part of
 
 # A frozen network must not freeze a request: the kernel gives up on unanswered bytes, the server on idle peers.
 _OPTIONS = {"connect_timeout": 5, "tcp_user_timeout": 5000, "keepalives_idle": 5, "keepalives_interval": 2}
@@ -123,8 +124,11 @@ def _shut_down(connected: socket.socket) -> None:
 
 
 @asynccontextmanager
-async def use_connection(pool: Pool) -> AsyncIterator[Connection]:
+async def use_connection(pool: Source) -> AsyncIterator[Connection]:
     """Lend a connection of the pool that answered just now; one that falls silent ends in `OperationalError`."""
+    if isinstance(pool, psycopg.AsyncConnection):
+        yield pool
+        return
     connection = await _answering_connection(pool)
     try:
         with hang_up_after(connection, SILENCE_LIMIT_S):

@@ -1,4 +1,4 @@
-"""What goes wrong, told to people: a page of its own, or a line for the page they have."""
+"""What goes wrong, told to people: a page of its own, or a line for the page they have; and to programs as JSON."""
 
 import logging
 
@@ -9,9 +9,10 @@ from fastapi.responses import HTMLResponse
 from psycopg_pool import PoolTimeout
 from starlette.exceptions import HTTPException
 
-from webapp import forms, items
+from webapp import forms, items, problems
+from webapp.problems import Problem, is_for_programs
 from webapp.rendering import Renderer
-from webapp.security import HEADERS
+from webapp.security import HEADERS, SAFE_METHODS
 
 logger = logging.getLogger(__name__)
 
@@ -48,6 +49,17 @@ def wants_fragment(request: Request) -> bool:
     return request.headers.get("hx-request-type") == "partial"
 
 
+def problem_of(error: items.StockError) -> Problem:
+    """Return what a program is told of something that the stock does not allow."""
+    status, title = STOCK_ERRORS.get(type(error), (422, "Not possible"))
+    return problems.of_stock_error(error, status, title)
+
+
+async def answer_problem(request: Request, problem: Problem) -> Response:  # noqa: ARG001 - it is all in the problem
+    """Answer a program's request with what was raised."""
+    return problem.response()
+
+
 class Errors:
     """Makes the answer to each kind of error."""
 
@@ -57,6 +69,7 @@ class Errors:
     def add_handlers(self, app: FastAPI) -> None:
         """Let the application answer its errors so."""
         app.exception_handler(items.StockError)(self.answer_stock_error)
+        app.exception_handler(Problem)(answer_problem)
         app.exception_handler(HTTPException)(self.answer_http_error)
         app.exception_handler(RequestValidationError)(self.answer_bad_request)
         app.exception_handler(psycopg.OperationalError)(self.answer_database_down)
@@ -65,6 +78,8 @@ class Errors:
 
     async def answer_http_error(self, request: Request, error: HTTPException) -> Response:
         """Answer what routing, reading and the middleware refuse."""
+        if is_for_programs(request):
+            return problems.of_http_error(request, error).response()
         status = error.status_code
         headers = {"Allow": "GET, HEAD"} if status == 405 else {}
         text = TEXTS.get(status, error.detail)
@@ -74,23 +89,31 @@ class Errors:
 
     async def answer_stock_error(self, request: Request, error: items.StockError) -> Response:
         """Answer what the stock does not allow."""
-        status, title = STOCK_ERRORS.get(type(error), (422, "Not possible"))
-        return self._answer(request, status, title, str(error))
+        problem = problem_of(error)
+        if is_for_programs(request):
+            return problem.response()
+        return self._answer(request, problem.status, problem.title, problem.detail)
 
     async def answer_bad_request(self, request: Request, error: RequestValidationError) -> Response:
         """Answer parameters of the wrong kind."""
+        if is_for_programs(request):
+            return problems.of_bad_request(error).response()
         return self._answer(request, 422, TITLES[400], str(error.errors()[0]["msg"]))
 
     async def answer_database_down(self, request: Request, error: psycopg.Error) -> Response:
         """Answer that the database is away; only a request that got no connection surely changed nothing."""
         logger.warning("%s %s: %s", request.method, request.url.path, str(error).partition("\n")[0])
-        surely_unchanged = request.method != "POST" or isinstance(error, PoolTimeout)
+        surely_unchanged = request.method in SAFE_METHODS or isinstance(error, PoolTimeout)
+        if is_for_programs(request):
+            return problems.database_away(surely_unchanged=surely_unchanged).response()
         text = f"The database does not answer at the moment. {NOTHING_CHANGED if surely_unchanged else MAYBE_CHANGED}"
         return self._answer(request, 503, "The database is away", text, {"Retry-After": "5"})
 
     async def answer_defect(self, request: Request, error: Exception) -> Response:  # noqa: ARG002 - uvicorn logs it
         """Answer what nobody thought of. Starlette does this outside of all middleware, so the headers are set here."""
         text = "This is a defect of ours; the server's log says more."
+        if is_for_programs(request):
+            return Problem(500, text, headers=HEADERS).response()
         return self._answer(request, 500, "Something went wrong", text, HEADERS)
 
     def _answer(

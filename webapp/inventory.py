@@ -1,4 +1,7 @@
-"""The operations on stock; page, API and import all use these. The database's constraints decide."""
+"""The operations on stock; page, API and import all use these. The database's constraints decide.
+
+Each is a transaction of its own on a connection of the pool, or part of the one that is open on a given connection.
+"""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -6,7 +9,7 @@ from typing import Any
 
 import psycopg
 
-from webapp.database import Connection, Pool, use_connection
+from webapp.database import Connection, Source, use_connection
 from webapp.items import (
     FIELDS,
     MAX_ID,
@@ -30,24 +33,24 @@ Row = Mapping[str, Any]
 MISSING = object()
 
 
-async def add_item(pool: Pool, item: NewItem, author: Author) -> Item:
+async def add_item(pool: Source, item: NewItem, author: Author) -> Item:
     """Add an item; return it. Raises `NameTaken`, `CodeTaken`, `Busy` or `Refused`."""
     values = {field: getattr(item, field) for field in FIELDS}
     async with writing(pool, author, values) as connection:
         return Item.from_row(await _one(connection, "add_item", values))
 
 
-async def take(pool: Pool, item_id: int, count: int, author: Author) -> Item:
+async def take(pool: Source, item_id: int, count: int, author: Author) -> Item:
     """Take `count` out of stock, atomically; return the item. Raises `NoSuchItem`, `NotEnough` or `Busy`."""
     return await _change_quantity(pool, item_id, -count, author)
 
 
-async def put(pool: Pool, item_id: int, count: int, author: Author) -> Item:
+async def put(pool: Source, item_id: int, count: int, author: Author) -> Item:
     """Put `count` into stock, atomically; return the item. Raises `NoSuchItem`, `TooMuch` or `Busy`."""
     return await _change_quantity(pool, item_id, count, author)
 
 
-async def edit_item(pool: Pool, item_id: int, edits: Row, author: Author, base_version: int | None = None) -> Item:
+async def edit_item(pool: Source, item_id: int, edits: Row, author: Author, base_version: int | None = None) -> Item:
     """Set fields to values that were decided by looking at `base_version`, None: whatever is there; return the item.
 
     What others changed since stays, unless both changed the same field: then `EditConflict` is raised.
@@ -61,7 +64,7 @@ async def edit_item(pool: Pool, item_id: int, edits: Row, author: Author, base_v
         return Item.from_row(await _one(connection, "edit_item", {"id": item_id, **values}))
 
 
-async def delete_item(pool: Pool, item_id: int, author: Author) -> Item:
+async def delete_item(pool: Source, item_id: int, author: Author) -> Item:
     """Delete an item; return what it was. Raises `NoSuchItem` or `Busy`."""
     async with writing(pool, author) as connection:
         item = await lock_item(connection, item_id)
@@ -69,7 +72,7 @@ async def delete_item(pool: Pool, item_id: int, author: Author) -> Item:
         return item
 
 
-async def find_item(pool: Pool, item_id: int) -> Item:
+async def find_item(pool: Source, item_id: int) -> Item:
     """Return the item. Raises `NoSuchItem`."""
     async with use_connection(pool) as connection:
         return await _item(connection, "item_by_id", item_id)
@@ -81,7 +84,7 @@ async def lock_item(connection: Connection, item_id: int) -> Item:
 
 
 @asynccontextmanager
-async def writing(pool: Pool, author: Author, values: Row | None = None) -> AsyncIterator[Connection]:
+async def writing(pool: Source, author: Author, values: Row | None = None) -> AsyncIterator[Connection]:
     """Open a transaction that says who it is; what the database refuses is raised as a `StockError`.
 
     `values` are those that a constraint may be about.
@@ -109,7 +112,7 @@ def _refusal(constraint: str, values: Row) -> StockError:
     return Refused(constraint)
 
 
-async def _change_quantity(pool: Pool, item_id: int, by: int, author: Author) -> Item:
+async def _change_quantity(pool: Source, item_id: int, by: int, author: Author) -> Item:
     if not 0 < item_id <= MAX_ID:
         raise NoSuchItem(item_id)
     try:

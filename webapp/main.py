@@ -14,7 +14,7 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
-from webapp import api, activity_pages, import_pages, item_pages, pages, socket, stock_pages
+from webapp import activity_pages, api, import_pages, item_pages, pages, socket, stock_pages
 from webapp.change_feed import Bell, ChangeFeed, RingingListener
 from webapp.database import Database, Pool, dedicated_conninfo, open_pool, prepare
 from webapp.errors import Errors

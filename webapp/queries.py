@@ -28,10 +28,25 @@ QUERIES = _load(SQL / "queries")
 _DIRECTIONS = {False: sql.SQL(" ASC NULLS LAST"), True: sql.SQL(" DESC NULLS LAST")}
 
 
-def ordered(name: str, column: str, *, descending: bool) -> sql.Composed:
-    """Return the named query with `{order}` filled in from the query `order_by_<column>`."""
-    order = sql.SQL(_literal(f"order_by_{column}")) + _DIRECTIONS[descending]
-    return sql.SQL(_literal(name)).format(order=order)
+def filled(name: str, **parts: str) -> sql.Composed:
+    """Return the named query with each of its `{places}` filled in from the query that is named for it."""
+    return sql.SQL(_literal(name)).format(**{place: sql.SQL(_literal(part)) for place, part in parts.items()})
+
+
+def ordered(name: str, column: str, *, descending: bool, start: str = "from_the_start") -> sql.Composed:
+    """Return the named query of a view's items with its places filled in.
+
+    `{matches}` is the filter; `{column}` and `{order}` come from the query `order_by_<column>`; `{start}` is a
+    condition of that name, in which `{beyond}` compares with a value: "is after it in this order".
+    """
+    value = sql.SQL(_literal(f"order_by_{column}"))
+    beyond = sql.SQL("<" if descending else ">")
+    return sql.SQL(_literal(name)).format(
+        matches=sql.SQL(_literal("matches")),
+        column=value,
+        order=value + _DIRECTIONS[descending],
+        start=sql.SQL(_literal(start)).format(column=value, beyond=beyond),
+    )
 
 
 def _literal(name: str) -> LiteralString:

@@ -8,9 +8,7 @@ SELECT public.inventory_fold(%(text)s) AS folded;
 WITH matching AS NOT MATERIALIZED (
          SELECT id, name, quantity, unit, location, reorder_level, code, version, updated_at
            FROM public.inventory
-          WHERE (%(needle)s = '' OR strpos(public.inventory_searchable(name, code) COLLATE "C", %(needle)s COLLATE "C") > 0)
-            AND (%(location)s = '' OR location = %(location)s)
-            AND (NOT %(low)s OR quantity <= reorder_level)),
+          WHERE {matches}),
      paging AS (
          SELECT matches, least(%(page)s, (matches + %(page_rows)s - 1) / %(page_rows)s) AS page
            FROM (SELECT count(*) AS matches FROM matching) AS counted)
@@ -20,6 +18,12 @@ SELECT id, name, quantity, unit, location, reorder_level, code, version, updated
  ORDER BY (%(needle)s <> '' AND public.inventory_fold(code) IS NOT DISTINCT FROM %(needle)s) DESC, {order}, id
  LIMIT %(page_rows)s
 OFFSET (SELECT greatest(page - 1, 0) * %(page_rows)s FROM paging);
+
+-- matches --
+-- The condition of a view's filter.
+(%(needle)s = '' OR strpos(public.inventory_searchable(name, code) COLLATE "C", %(needle)s COLLATE "C") > 0)
+AND (%(location)s = '' OR location = %(location)s)
+AND (NOT %(low)s OR quantity <= reorder_level)
 
 -- order_by_name --
 public.inventory_fold(name) COLLATE "C"
@@ -35,6 +39,9 @@ public.inventory_fold(location) COLLATE "C"
 
 -- order_by_reorder_level --
 reorder_level
+
+-- order_by_code --
+public.inventory_fold(code) COLLATE "C"
 
 -- order_by_updated_at --
 updated_at

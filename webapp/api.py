@@ -1,0 +1,202 @@
+"""The JSON API: what programs do with the stock. Each route reads, acts and answers; `/api` explains it to people."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import cache
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi.responses import JSONResponse
+
+from webapp import inventory
+from webapp.api_list import list_items, view_of
+from webapp.api_models import (
+    ChangePage,
+    Counted,
+    FeedQuery,
+    Id,
+    ItemEdits,
+    ItemNow,
+    ItemPage,
+    ItemToAdd,
+    ListQuery,
+    Movement,
+    Reason,
+)
+from webapp.api_routes import ApiRoute, IfMatch, IfNoneMatch, answers, describe, item_links, reading
+from webapp.change_feed import ChangeFeed
+from webapp.database import Source
+from webapp.idempotency import Once
+from webapp.items import Author, Item
+from webapp.problems import Problem
+from webapp.responses import PiecesOfApp, PoolOfApp, html
+
+router = APIRouter(prefix="/api", route_class=ApiRoute, generate_unique_id_function=lambda route: route.name)
+
+OnceOnly = Annotated[Once, Depends()]
+FRESH = {"Cache-Control": "no-cache"}
+
+
+@reading(router, "/items", answers(200, "A page of the items.", ItemPage, headers=["Link"], refusals=[410]))
+async def get_items(query: Annotated[ListQuery, Query()], pool: PoolOfApp) -> Response:
+    """List the items, as the page does.
+
+    Follow `next` until it is null. Whatever is written in between, no item that has not changed comes twice or is
+    left out.
+    """
+    page = await list_items(pool, query, view_of(query))
+    link = {"Link": f'<{page.next}>; rel="next"'} if page.next else {}
+    return Response(page.model_dump_json(), 200, {**FRESH, **link}, "application/json")
+
+
+@router.post(
+    "/items",
+    status_code=201,
+    responses=answers(201, "The new item.", ItemNow, ["ETag", "Location"], [409, 415], item_links()),
+)
+async def add_item(new: ItemToAdd, once: OnceOnly) -> Response:
+    """Add an item."""
+
+    async def act(source: Source) -> Response:
+        item = await inventory.add_item(source, new.item(), _author(new.reason))
+        return _answer(item, 201, {"Location": f"/api/items/{item.id}"})
+
+    return await once(act)
+
+
+@reading(router, "/items/{item_id:item}", answers(200, "The item.", ItemNow, ["ETag"], [304, 404]))
+async def get_item(item_id: Id, pool: PoolOfApp, if_none_match: IfNoneMatch = None) -> Response:
+    """Read an item."""
+    item = await inventory.find_item(pool, item_id)
+    if if_none_match and _is_tagged(if_none_match.replace("W/", ""), item):
+        return Response(status_code=304, headers={**FRESH, "ETag": _tag(item)})
+    return _answer(item)
+
+
+@router.patch("/items/{item_id:item}", responses=answers(200, "The item.", ItemNow, ["ETag"], [404, 409, 412, 415]))
+async def edit_item(item_id: Id, new: ItemEdits, pool: PoolOfApp, if_match: IfMatch = None) -> Response:
+    """Set some fields of an item.
+
+    With `If-Match` only if it is the version that you have seen, else whatever it is. To take or put some, use those
+    operations: they add up, where two who set a quantity undo each other.
+    """
+    author = _author(new.reason)
+    async with _matching(pool, item_id, if_match, author) as source:
+        return _answer(await inventory.edit_item(source, item_id, new.edits(), author))
+
+
+@router.delete(
+    "/items/{item_id:item}", status_code=204, responses=answers(204, "It is gone.", refusals=[404, 412], writes=True)
+)
+async def delete_item(
+    item_id: Id, pool: PoolOfApp, if_match: IfMatch = None, reason: Annotated[Reason | None, Query()] = None
+) -> Response:
+    """Delete an item."""
+    author = _author(reason)
+    async with _matching(pool, item_id, if_match, author) as source:
+        await inventory.delete_item(source, item_id, author)
+    return Response(status_code=204)
+
+
+MOVED = answers(200, "The item.", ItemNow, ["ETag"], [404, 409, 412, 415])
+
+
+@router.post("/items/{item_id:item}/take", responses=MOVED)
+async def take(item_id: Id, movement: Movement, once: OnceOnly, if_match: IfMatch = None) -> Response:
+    """Take some out of stock, all or none; `available` says what there is if that is less."""
+
+    async def act(source: Source) -> Response:
+        author = _author(movement.reason)
+        async with _matching(source, item_id, if_match, author) as matching:
+            return _answer(await inventory.take(matching, item_id, movement.by, author))
+
+    return await once(act)
+
+
+@router.post("/items/{item_id:item}/put", responses=MOVED)
+async def put(item_id: Id, movement: Movement, once: OnceOnly, if_match: IfMatch = None) -> Response:
+    """Put some into stock."""
+
+    async def act(source: Source) -> Response:
+        author = _author(movement.reason)
+        async with _matching(source, item_id, if_match, author) as matching:
+            return _answer(await inventory.put(matching, item_id, movement.by, author))
+
+    return await once(act)
+
+
+@router.post("/items/{item_id:item}/count", responses=MOVED)
+async def count(item_id: Id, counted: Counted, once: OnceOnly, if_match: IfMatch = None) -> Response:
+    """Set the quantity that was counted."""
+
+    async def act(source: Source) -> Response:
+        author = _author(counted.reason)
+        async with _matching(source, item_id, if_match, author) as matching:
+            edits = {"quantity": counted.quantity}
+            return _answer(await inventory.edit_item(matching, item_id, edits, author))
+
+    return await once(act)
+
+
+@reading(router, "/changes", answers(200, "The next changes, maybe none.", ChangePage, refusals=[410]))
+async def get_changes(query: Annotated[FeedQuery, Query()], request: Request) -> Response:
+    """Follow what is committed, whoever writes it: each change exactly once.
+
+    Ask without `after` first, then list the items, then ask with the `cursor` of each answer; `wait` makes it answer
+    when something happens. What you keep is right if you take a change only when its `version` is higher than yours.
+    After a 410 start again.
+    """
+    feed: ChangeFeed = request.app.state.change_feed
+    page = await (feed.read(query.after, query.limit, query.wait) if query.after else feed.start())
+    return Response(page.model_dump_json(), 200, FRESH, "application/json")
+
+
+@router.get("/openapi.json", include_in_schema=False)
+@router.head("/openapi.json", include_in_schema=False)
+async def get_document() -> Response:
+    """Describe the API to programs."""
+    return JSONResponse(_document(), headers=FRESH)
+
+
+@router.get("", include_in_schema=False)
+@router.head("", include_in_schema=False)
+async def get_docs(pieces: PiecesOfApp) -> Response:
+    """Describe the API to people."""
+    return html(pieces, "api/index.html", document=_document())
+
+
+@cache
+def _document() -> dict[str, Any]:
+    return describe(router.routes)
+
+
+def _author(reason: str | None) -> Author:
+    return Author(source="api", reason=reason)
+
+
+def _answer(item: Item, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    headers = {**FRESH, "ETag": _tag(item), **(headers or {})}
+    return Response(ItemNow.of(item).model_dump_json(), status, headers, "application/json")
+
+
+@asynccontextmanager
+async def _matching(source: Source, item_id: int, if_match: str | None, author: Author) -> AsyncIterator[Source]:
+    """Give a transaction in which the item is one that If-Match names; without that, what there is."""
+    if if_match is None:
+        yield source
+        return
+    async with inventory.writing(source, author) as connection:
+        item = await inventory.lock_item(connection, item_id)
+        if not _is_tagged(if_match, item):
+            text = f"The item is at version {item.version} now; `current` is what it is."
+            facts = {"current": ItemNow.of(item).model_dump(mode="json")}
+            raise Problem(412, text, "changed-meanwhile", "Changed meanwhile", facts, {"ETag": _tag(item)})
+        yield connection
+
+
+def _tag(item: Item) -> str:
+    return f'"{item.version}"'
+
+
+def _is_tagged(tags: str, item: Item) -> bool:
+    return not {"*", _tag(item)}.isdisjoint(tag.strip() for tag in tags.split(","))

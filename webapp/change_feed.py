@@ -1,0 +1,155 @@
+"""Committed changes for programs: each exactly once, whatever the order of the commits, in pages of bounded size."""
+
+import asyncio
+import re
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Any, Self
+
+import psycopg
+
+from webapp.api_models import ChangeMade, ChangePage, State
+from webapp.changes import Event, Heard
+from webapp.cursors import read_cursor, unusable, write_cursor
+from webapp.database import Connection, Pool, use_connection
+from webapp.items import FIELDS, MAX_ID
+from webapp.listener import Listener
+from webapp.problems import Problem
+from webapp.queries import QUERIES
+
+_SNAPSHOT = re.compile(r"[0-9]{1,20}:[0-9]{1,20}:([0-9]{1,20}(,[0-9]{1,20})*)?")
+
+
+class Bell:
+    """Wakes whoever waits for changes."""
+
+    def __init__(self) -> None:
+        self.next_ring = asyncio.Event()
+
+    def ring(self) -> None:
+        """Wake all; who waits from now on waits for the next time."""
+        self.next_ring.set()
+        self.next_ring = asyncio.Event()
+
+
+class RingingListener(Listener):
+    """A listener that rings a bell for each event that may be a change."""
+
+    def __init__(self, conninfo: str, bell: Bell) -> None:
+        super().__init__(conninfo)
+        self._bell = bell
+
+    async def events(self) -> AsyncGenerator[Event, None]:
+        """Yield events, and ring."""
+        async with aclosing(super().events()) as events:
+            async for event in events:
+                if not isinstance(event, Heard):
+                    self._bell.ring()
+                yield event
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """What a program has been told: all that the snapshot `since` sees, and of what `upto` sees more, ids to `last_id`.
+
+    With two snapshots a page may end anywhere: what follows is still what `upto` sees, and nothing that came later
+    with a smaller id can be taken for it. Without `upto` the next page is what has come since `since`.
+    """
+
+    epoch: str
+    since: str
+    upto: str | None = None
+    last_id: int = 0
+
+    @classmethod
+    def read(cls, text: str) -> Self:
+        """Read what a program was given. Raises a `Problem` if it is no cursor."""
+        epoch, since, upto, last_id = read_cursor(text, 4)
+        snapshots = (since, since if upto is None else upto)
+        if not all(isinstance(one, str) and _SNAPSHOT.fullmatch(one) for one in snapshots):
+            raise unusable("This is no cursor of ours.")
+        if not (isinstance(last_id, int) and 0 <= last_id <= MAX_ID):
+            raise unusable("This is no cursor of ours.")
+        return cls(str(epoch), since, upto, last_id)
+
+    def __str__(self) -> str:
+        return write_cursor(self.epoch, self.since, self.upto, self.last_id)
+
+
+class ChangeFeed:
+    """Reads the log for programs; asks it again when the bell rings, and not before."""
+
+    def __init__(self, pool: Pool, bell: Bell) -> None:
+        self._pool = pool
+        self._bell = bell
+
+    async def start(self) -> ChangePage:
+        """Return no change, and the cursor of now."""
+        async with use_connection(self._pool) as connection:
+            position = await _position(connection, None)
+        return _page([], Cursor(_digest(position["epoch"]), position["now"]), more=False)
+
+    async def read(self, text: str, limit: int, wait_s: float) -> ChangePage:
+        """Return the next changes, or none when the time is up. Raises a `Problem` for a cursor of other times."""
+        cursor = Cursor.read(text)
+        ends_at = asyncio.get_running_loop().time() + wait_s
+        while True:
+            ring = self._bell.next_ring  # before the look: a change right behind it rings this one
+            page = await self._look(cursor, limit)
+            if page.changes or not await _is_set_before(ring, ends_at):
+                return page
+            cursor = Cursor.read(page.cursor)
+
+    async def _look(self, cursor: Cursor, limit: int) -> ChangePage:
+        async with use_connection(self._pool) as connection:
+            try:
+                position = await _position(connection, cursor)
+                upto = cursor.upto or position["now"]
+                window = {"since": cursor.since, "upto": upto, "last_id": cursor.last_id, "limit": limit + 1}
+                rows = await (await connection.execute(QUERIES["feed_page"], window)).fetchall()
+            except psycopg.DataError as error:
+                raise unusable("This is no cursor of ours.") from error
+        if len(rows) > limit:
+            last_id = rows[limit - 1]["id"]
+            return _page(rows[:limit], Cursor(cursor.epoch, cursor.since, upto, last_id), more=True)
+        return _page(rows, Cursor(cursor.epoch, upto), more=cursor.upto is not None)
+
+
+async def _position(connection: Connection, cursor: Cursor | None) -> dict[str, Any]:
+    """Return where the log stands. Raises a `Problem` for a cursor that was made in another history."""
+    since = cursor.since if cursor else None
+    (position,) = await (await connection.execute(QUERIES["feed_position"], {"since": since})).fetchall()
+    if position["epoch"] is None:
+        text = "The database was started a moment ago; its log is about to be checked."
+        raise Problem(503, text, headers={"Retry-After": "1"})
+    if cursor and (cursor.epoch != _digest(position["epoch"]) or not position["is_past"]):
+        raise unusable("The database was restored or started anew since: what happened meanwhile cannot be told.")
+    return position
+
+
+async def _is_set_before(ring: asyncio.Event, ends_at: float) -> bool:
+    try:
+        async with asyncio.timeout_at(ends_at):
+            await ring.wait()
+    except TimeoutError:
+        return False
+    return True
+
+
+def _page(rows: list[dict[str, Any]], cursor: Cursor, *, more: bool) -> ChangePage:
+    return ChangePage(changes=tuple(map(_change, rows)), cursor=str(cursor), more=more)
+
+
+def _change(row: Mapping[str, Any]) -> ChangeMade:
+    plain = ("id", "transaction", "operation", "item_id", "version", "at", "who", "how", "reason", "undoes")
+    return ChangeMade(**{name: row[name] for name in plain}, before=_state(row, "before"), after=_state(row, "after"))
+
+
+def _state(row: Mapping[str, Any], side: str) -> State | None:
+    return State(**{field: row[f"{side}_{field}"] for field in FIELDS}) if row[f"{side}_name"] is not None else None
+
+
+def _digest(epoch: str) -> str:
+    return blake2b(epoch.encode(), digest_size=6).hexdigest()
