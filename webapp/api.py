@@ -16,7 +16,7 @@ from webapp.api_models import (
     FeedQuery,
     Id,
     ItemEdits,
-    ItemNow,
+    StockItem,
     ItemPage,
     ItemToAdd,
     ListQuery,
@@ -28,7 +28,7 @@ from webapp.change_feed import ChangeFeed
 from webapp.database import Source
 from webapp.idempotency import Once
 from webapp.items import Author, Item
-from webapp.problems import Problem
+from webapp.problems import of_kind
 from webapp.responses import PiecesOfApp, PoolOfApp, html
 
 router = APIRouter(prefix="/api", route_class=ApiRoute, generate_unique_id_function=lambda route: route.name)
@@ -39,10 +39,10 @@ FRESH = {"Cache-Control": "no-cache"}
 
 @reading(router, "/items", answers(200, "A page of the items.", ItemPage, headers=["Link"], refusals=[410]))
 async def get_items(query: Annotated[ListQuery, Query()], pool: PoolOfApp) -> Response:
-    """List the items, as the page does.
+    """List items.
 
-    Follow `next` until it is null. Whatever is written in between, no item that has not changed comes twice or is
-    left out.
+    They are searched, filtered and sorted as on the page. Follow `next` until it is null: whatever is written in
+    between, no item that has not changed comes twice or is left out.
     """
     page = await list_items(pool, query, view_of(query))
     link = {"Link": f'<{page.next}>; rel="next"'} if page.next else {}
@@ -52,7 +52,7 @@ async def get_items(query: Annotated[ListQuery, Query()], pool: PoolOfApp) -> Re
 @router.post(
     "/items",
     status_code=201,
-    responses=answers(201, "The new item.", ItemNow, ["ETag", "Location"], [409, 415], item_links()),
+    responses=answers(201, "The new item.", StockItem, ["ETag", "Location"], [409, 415], item_links()),
 )
 async def add_item(new: ItemToAdd, once: OnceOnly) -> Response:
     """Add an item."""
@@ -64,7 +64,7 @@ async def add_item(new: ItemToAdd, once: OnceOnly) -> Response:
     return await once(act)
 
 
-@reading(router, "/items/{item_id:item}", answers(200, "The item.", ItemNow, ["ETag"], [304, 404]))
+@reading(router, "/items/{item_id:item}", answers(200, "The item.", StockItem, ["ETag"], [304, 404]))
 async def get_item(item_id: Id, pool: PoolOfApp, if_none_match: IfNoneMatch = None) -> Response:
     """Read an item."""
     item = await inventory.find_item(pool, item_id)
@@ -73,7 +73,7 @@ async def get_item(item_id: Id, pool: PoolOfApp, if_none_match: IfNoneMatch = No
     return _answer(item)
 
 
-@router.patch("/items/{item_id:item}", responses=answers(200, "The item.", ItemNow, ["ETag"], [404, 409, 412, 415]))
+@router.patch("/items/{item_id:item}", responses=answers(200, "The item.", StockItem, ["ETag"], [404, 409, 412, 415]))
 async def edit_item(item_id: Id, new: ItemEdits, pool: PoolOfApp, if_match: IfMatch = None) -> Response:
     """Set some fields of an item.
 
@@ -98,12 +98,15 @@ async def delete_item(
     return Response(status_code=204)
 
 
-MOVED = answers(200, "The item.", ItemNow, ["ETag"], [404, 409, 412, 415])
+MOVED = answers(200, "The item.", StockItem, ["ETag"], [404, 409, 412, 415])
 
 
 @router.post("/items/{item_id:item}/take", responses=MOVED)
 async def take(item_id: Id, movement: Movement, once: OnceOnly, if_match: IfMatch = None) -> Response:
-    """Take some out of stock, all or none; `available` says what there is if that is less."""
+    """Take some out of stock.
+
+    All or none: where there are less, nothing is taken, and `available` says how many there are.
+    """
 
     async def act(source: Source) -> Response:
         author = _author(movement.reason)
@@ -140,11 +143,11 @@ async def count(item_id: Id, counted: Counted, once: OnceOnly, if_match: IfMatch
 
 @reading(router, "/changes", answers(200, "The next changes, maybe none.", ChangePage, refusals=[410]))
 async def get_changes(query: Annotated[FeedQuery, Query()], request: Request) -> Response:
-    """Follow what is committed, whoever writes it: each change exactly once.
+    """Follow the changes.
 
-    Ask without `after` first, then list the items, then ask with the `cursor` of each answer; `wait` makes it answer
-    when something happens. What you keep is right if you take a change only when its `version` is higher than yours.
-    After a 410 start again.
+    Whatever is committed, by whomever, is told exactly once. Ask without `after` first, then list the items, then ask
+    with the `cursor` of each answer; `wait` makes it answer when something happens. What you keep is right if you take
+    a change only where its `version` is higher than yours. After a 410 start again.
     """
     feed: ChangeFeed = request.app.state.change_feed
     page = await (feed.read(query.after, query.limit, query.wait) if query.after else feed.start())
@@ -160,9 +163,10 @@ async def get_document() -> Response:
 
 @router.get("", include_in_schema=False)
 @router.head("", include_in_schema=False)
-async def get_docs(pieces: PiecesOfApp) -> Response:
+async def get_docs(request: Request, pieces: PiecesOfApp) -> Response:
     """Describe the API to people."""
-    return html(pieces, "api/index.html", document=_document())
+    base = str(request.base_url).rstrip("/")
+    return html(pieces, "api/index.html", document=_document(), base=base)
 
 
 @cache
@@ -176,7 +180,7 @@ def _author(reason: str | None) -> Author:
 
 def _answer(item: Item, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     headers = {**FRESH, "ETag": _tag(item), **(headers or {})}
-    return Response(ItemNow.of(item).model_dump_json(), status, headers, "application/json")
+    return Response(StockItem.of(item).model_dump_json(), status, headers, "application/json")
 
 
 @asynccontextmanager
@@ -189,8 +193,8 @@ async def _matching(source: Source, item_id: int, if_match: str | None, author: 
         item = await inventory.lock_item(connection, item_id)
         if not _is_tagged(if_match, item):
             text = f"The item is at version {item.version} now; `current` is what it is."
-            facts = {"current": ItemNow.of(item).model_dump(mode="json")}
-            raise Problem(412, text, "changed-meanwhile", "Changed meanwhile", facts, {"ETag": _tag(item)})
+            facts = {"current": StockItem.of(item).model_dump(mode="json")}
+            raise of_kind("changed-meanwhile", text, facts, ETag=_tag(item))
         yield connection
 
 

@@ -7,11 +7,11 @@ from typing import Any, Self
 
 import psycopg
 
-from webapp.api_models import ItemNow, ItemPage, ListQuery
+from webapp.api_models import StockItem, ItemPage, ListQuery
 from webapp.cursors import read_cursor, unusable, write_cursor
 from webapp.database import Pool, fetch
 from webapp.items import MAX_ID, Item
-from webapp.problems import Problem
+from webapp.problems import of_kind
 from webapp.queries import QUERIES, ordered
 from webapp.views import View
 
@@ -53,7 +53,7 @@ async def list_items(pool: Pool, query: ListQuery, view: View) -> ItemPage:
     """Return a page of a view's items. Raises a `Problem` for a cursor from which nothing goes on."""
     place = Place.read(query.cursor, view) if query.cursor else None
     rows = await _rows(pool, view, place, query.limit + 1)
-    items = tuple(ItemNow.of(Item.from_row(row)) for row in rows[: query.limit])
+    items = tuple(StockItem.of(Item.from_row(row)) for row in rows[: query.limit])
     has_more = len(rows) > query.limit
     return ItemPage(items=items, next=_address(view, query.limit, rows[query.limit - 1]) if has_more else None)
 
@@ -79,7 +79,7 @@ def view_of(query: ListQuery) -> View:
     """Return the page's view with the same parameters. Raises a `Problem` where the page would fall back."""
     view, complaints = View.parse({"q": query.q, "sort": query.sort, "low": query.low, "location": query.location})
     if complaints:
-        raise Problem(422, " ".join(complaints), "invalid", "Not as documented")
+        raise of_kind("invalid", " ".join(complaints))
     return view
 
 

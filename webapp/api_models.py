@@ -95,7 +95,7 @@ class Counted(Sent):
     reason: Reason | None = None
 
 
-class ItemNow(Got):
+class StockItem(Got):
     """An item. `version` counts its changes and is its entity tag; `low` says that the reorder level is reached."""
 
     id: Id
@@ -119,7 +119,7 @@ class ItemNow(Got):
 class ItemPage(Got):
     """Items in the order asked for, and the address of those that follow; null: these were the last."""
 
-    items: tuple[ItemNow, ...]
+    items: tuple[StockItem, ...]
     next: str | None
 
 
@@ -134,7 +134,7 @@ class State(Got):
     code: str | None
 
 
-class ChangeMade(Got):
+class StockChange(Got):
     """A committed change. `before` is null for an insert, `after` for a delete; a truncate empties the inventory."""
 
     id: Id
@@ -154,7 +154,7 @@ class ChangeMade(Got):
 class ChangePage(Got):
     """Changes, and the cursor to ask with next; `more`: further ones wait already."""
 
-    changes: tuple[ChangeMade, ...]
+    changes: tuple[StockChange, ...]
     cursor: Annotated[str, Field(pattern=CURSOR)]
     more: bool
 

@@ -10,18 +10,19 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute
 
-from webapp import problems
+from webapp import items, problems
 from webapp.api_models import ProblemDetails
+from webapp.errors import STOCK_ERRORS
 
 Answers = dict[int | str, dict[str, Any]]
 
 IfMatch = Annotated[
     str | None,
-    Header(max_length=200, description='The version that you have seen, such as `"7"`.'),
+    Header(alias="If-Match", max_length=200, description='The version that you have seen, such as `"7"`.'),
 ]
 IfNoneMatch = Annotated[
     str | None,
-    Header(max_length=200, description='The version that you have, such as `"7"`.'),
+    Header(alias="If-None-Match", max_length=200, description='The version that you have, such as `"7"`.'),
 ]
 EVERYWHERE = (400, 413, 422, 500, 503)
 WRITING = (403,)
@@ -50,6 +51,7 @@ HEADERS: dict[str, dict[str, Any]] = {
     "Retry-After": {"description": "Seconds.", "schema": {"type": "string", "pattern": "^[0-9]+$"}},
 }
 HEADERS_OF = {304: ["ETag"], 412: ["ETag"], 503: ["Retry-After"], 409: ["Retry-After"]}
+RAISED = (items.NoSuchItem, items.NotEnough, items.TooMuch, items.NameTaken, items.CodeTaken, items.Busy)
 REPLAYED = {"200", "201", "404", "409", "412"}
 DESCRIPTION = """\
 Items and what happens to them, as JSON. Errors are problem details (RFC 9457): `type` names the kind, further members
@@ -126,6 +128,7 @@ def describe(routes: Sequence[BaseRoute]) -> dict[str, Any]:
         description=DESCRIPTION,
         routes=routes,
     )
+    document["x-problem-types"] = _problem_types()
     schemas = document["components"]["schemas"]
     schemas[ProblemDetails.__name__] = ProblemDetails.model_json_schema()
     for unused in ("HTTPValidationError", "ValidationError"):
@@ -135,9 +138,21 @@ def describe(routes: Sequence[BaseRoute]) -> dict[str, Any]:
         operation["summary"] = " ".join(summary.split()).rstrip(".")
         for parameter in operation.get("parameters", ()):
             parameter["schema"] = _of_what_is_sent(parameter["schema"])
-        if any(parameter["name"] == "idempotency-key" for parameter in operation.get("parameters", ())):
+        if any(parameter["name"] == "Idempotency-Key" for parameter in operation.get("parameters", ())):
             _tell_of_replays(operation["responses"])
     return document
+
+
+def _problem_types() -> list[dict[str, Any]]:
+    """Return all that can be the `type` of a problem: about the stock, by their errors' docstrings, and other ones."""
+    of_stock = [
+        (problems.kind_of(error), (status, title, (error.__doc__ or "").partition("\n")[0]))
+        for error, (status, title) in STOCK_ERRORS.items()
+        if error in RAISED
+    ]
+    names = ("status", "title", "description")
+    types = sorted([*of_stock, *problems.KINDS.items()])
+    return [{"type": f"{problems.DOCS}#{kind}", **dict(zip(names, values, strict=True))} for kind, values in types]
 
 
 def _of_what_is_sent(schema: dict[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 import psycopg
 
-from webapp.api_models import ChangeMade, ChangePage, State
+from webapp.api_models import StockChange, ChangePage, State
 from webapp.changes import Event, Heard
 from webapp.cursors import read_cursor, unusable, write_cursor
 from webapp.database import Connection, Pool, use_connection
@@ -142,9 +142,9 @@ def _page(rows: list[dict[str, Any]], cursor: Cursor, *, more: bool) -> ChangePa
     return ChangePage(changes=tuple(map(_change, rows)), cursor=str(cursor), more=more)
 
 
-def _change(row: Mapping[str, Any]) -> ChangeMade:
+def _change(row: Mapping[str, Any]) -> StockChange:
     plain = ("id", "transaction", "operation", "item_id", "version", "at", "who", "how", "reason", "undoes")
-    return ChangeMade(**{name: row[name] for name in plain}, before=_state(row, "before"), after=_state(row, "after"))
+    return StockChange(**{name: row[name] for name in plain}, before=_state(row, "before"), after=_state(row, "after"))
 
 
 def _state(row: Mapping[str, Any], side: str) -> State | None:

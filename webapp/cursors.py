@@ -4,7 +4,7 @@ import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from typing import Any
 
-from webapp.problems import Problem
+from webapp.problems import Problem, of_kind
 
 
 def write_cursor(*values: Any) -> str:
@@ -27,4 +27,4 @@ def read_cursor(cursor: str, size: int) -> list[Any]:
 def unusable(why: str) -> Problem:
     """Say that nothing goes on from a cursor; what helps is the same whatever the reason."""
     text = f"{why} Start without a cursor, and read the items afresh."
-    return Problem(410, text, "unusable-cursor", "Unusable cursor")
+    return of_kind("unusable-cursor", text)

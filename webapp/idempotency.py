@@ -12,7 +12,7 @@ from psycopg.types.json import Jsonb
 from webapp.database import Connection, Source, use_connection
 from webapp.errors import problem_of
 from webapp.items import Busy, StockError
-from webapp.problems import Problem
+from webapp.problems import Problem, of_kind
 from webapp.queries import QUERIES
 from webapp.responses import PoolOfApp
 
@@ -24,6 +24,7 @@ Act = Callable[[Source], Awaitable[Response]]
 IdempotencyKey = Annotated[
     str | None,
     Header(
+        alias="Idempotency-Key",
         max_length=255,
         pattern=r"^[\x21-\x7e]+$",
         description="Any text of your own; the same again within a day gives the same answer and changes nothing.",
@@ -57,7 +58,7 @@ class Once:
             await connection.execute(QUERIES["lock_key"], {"key": self._key})
         except psycopg.errors.LockNotAvailable as error:
             text = "A request with this Idempotency-Key is being worked on. Ask again in a moment."
-            raise Problem(409, text, "in-progress", "In progress", headers={"Retry-After": "1"}) from error
+            raise of_kind("in-progress", text, Retry_After="1") from error
 
     async def _store(self, connection: Connection, fingerprint: bytes, response: Response) -> None:
         headers = {name: value for name, value in response.headers.items() if name in HEADERS_KEPT}
@@ -82,12 +83,14 @@ async def _final_answer(act: Act, connection: Connection) -> Response:
         raise
     except StockError as error:
         return problem_of(error).response()
+    except Problem as problem:
+        return problem.response()
 
 
 def _replay(stored: dict[str, Any], fingerprint: bytes) -> Response:
     if stored["fingerprint"] != fingerprint:
         text = "This Idempotency-Key came with another request before. Each request needs a key of its own."
-        raise Problem(422, text, "key-reused", "Key used before")
+        raise of_kind("key-reused", text)
     headers = {**stored["headers"], "Idempotency-Replayed": "true"}
     return Response(stored["body"], stored["status"], headers)
 

@@ -16,6 +16,18 @@ from webapp.items import StockError
 
 MEDIA_TYPE = "application/problem+json"
 DOCS = "/api"  # each type of problem is explained there, under its own name
+KINDS = {  # those that are not about the stock: status, title, meaning
+    "not-json": (400, "Not JSON", "The body cannot be read."),
+    "invalid": (422, "Not as documented", "`errors` says by field or parameter what cannot be used."),
+    "changed-meanwhile": (
+        412,
+        "Changed meanwhile",
+        "It is not a version of If-Match; `current` is what it is.",
+    ),
+    "unusable-cursor": (410, "Unusable cursor", "Nothing goes on from here: start without a cursor."),
+    "in-progress": (409, "In progress", "The first request with this Idempotency-Key is not answered yet."),
+    "key-reused": (422, "Key used before", "This Idempotency-Key came with another request."),
+}
 
 
 @dataclass
@@ -47,6 +59,13 @@ def is_for_programs(request: Request) -> bool:
     return request.url.path.startswith(f"{DOCS}/")
 
 
+def of_kind(kind: str, detail: str, facts: Mapping[str, Any] | None = None, **headers: str) -> Problem:
+    """Return a problem of one of `KINDS`; a header's name is written with underscores."""
+    status, title, _ = KINDS[kind]
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return Problem(status, detail, kind, title, facts or {}, named)
+
+
 def kind_of(error: type[Exception]) -> str:
     """Return the name of a kind of problem: `NotEnough` is not-enough."""
     return re.sub("(?<=[a-z])(?=[A-Z])", "-", error.__name__).lower()
@@ -75,15 +94,10 @@ def of_bad_request(error: RequestValidationError) -> Problem:
     """Tell each parameter or field that is not as the OpenAPI document says; a body that is not JSON is worse."""
     found = error.errors()
     if any(part["type"] == "json_invalid" for part in found):
-        return not_json()
+        return of_kind("not-json", "The body is not JSON.")
     errors = {".".join(map(str, part["loc"][1:])) or str(part["loc"][0]): part["msg"] for part in found}
     names = ", ".join(errors)
-    return Problem(422, f"Not usable: {names}.", "invalid", "Not as documented", {"errors": errors})
-
-
-def not_json() -> Problem:
-    """Tell that a body cannot be read."""
-    return Problem(400, "The body is not JSON in UTF-8, or it is nested too deeply.", "not-json", "Not JSON")
+    return of_kind("invalid", f"Not usable: {names}.", {"errors": errors})
 
 
 def database_away(*, surely_unchanged: bool) -> Problem:
