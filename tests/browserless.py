@@ -17,6 +17,7 @@ from webapp.difference import Partial
 
 PARTIAL = re.compile(r'<hx-partial hx-target="(.*?)" hx-swap="(.*?)">(.*?)</hx-partial>', re.DOTALL)
 CELL = re.compile(r'<td data-field="(\w+)"[^>]*>(.*?)</td>', re.DOTALL)
+TITLE = re.compile(r"<title>(.*?)</title>")
 TAG = re.compile(r"<[^>]+>")
 
 
@@ -30,6 +31,7 @@ class BrowserlessPage:
         self._server = server
         self.lists: dict[str, Elements] = {}
         self.single: dict[str, str] = {}
+        self.title = ""
 
     async def open(self) -> None:
         """Load the page."""
@@ -50,13 +52,14 @@ class BrowserlessPage:
     def items(self) -> list[tuple[str, int]]:
         """Return name and quantity of each row shown, in order."""
         cells = [dict(CELL.findall(element)) for element in self.lists["rows"].values()]
-        return [(html.unescape(each["name"]), int(each["quantity"])) for each in cells]
+        return [(html.unescape(TAG.sub("", each["name"])), int(each["quantity"])) for each in cells]
 
     def text(self, element_id: str) -> str:
         """Return the text of a single element, such as "matches"."""
         return " ".join(html.unescape(TAG.sub(" ", self.single[element_id])).split())
 
     def _read_page(self, page: str) -> None:
+        self.title = html.unescape("".join(TITLE.findall(page)[:1]))
         for name, tag in (("rows", "tbody"), ("activity", "ol"), ("notices", "ul")):
             found = re.search(rf'<{tag} id="{name}"[^>]*>(.*?)</{tag}>', page, re.DOTALL)
             assert found
@@ -81,8 +84,9 @@ class BrowserlessPage:
 
     def _apply(self, frame: str) -> None:
         self.frames.append(frame)
+        self.title = html.unescape((TITLE.findall(PARTIAL.sub("", frame)) or [self.title])[-1])
         partials = [Partial(*match) for match in PARTIAL.findall(frame)]
-        assert "".join(PARTIAL.split(frame)[::4]) == "", "a frame is made of partials alone"
+        assert TITLE.sub("", PARTIAL.sub("", frame)) == "", "a frame is made of partials and a title"
         for name, shown in self.lists.items():
             ours = [each for each in partials if each.target == f"#{name}" or each.target[1:] in shown]
             self.lists[name] = apply(name, shown, ours)

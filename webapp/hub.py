@@ -8,11 +8,14 @@ from contextlib import contextmanager
 
 from webapp.changes import Changes, Event, Heard, Resync
 from webapp.database import Pool
+from webapp.history import History
+from webapp.item_view import ItemPage, ItemView
 from webapp.listener import Listener
-from webapp.live import CERTAIN_FOR_S, LiveView
+from webapp.live import CERTAIN_FOR_S, LiveView, Source
 from webapp.page import Page
 from webapp.rendering import now_minutes
-from webapp.sources import ItemList, Pieces, Summary
+from webapp.sources import ItemList, Pieces
+from webapp.summary import Summary
 from webapp.views import View
 
 logger = logging.getLogger(__name__)
@@ -29,10 +32,11 @@ class Hub:
         self._pool = pool
         self._listener = listener
         self._pieces = pieces
-        self._items: OrderedDict[View, LiveView] = OrderedDict()
+        self._items: OrderedDict[View | ItemView, LiveView] = OrderedDict()
         self._pages: set[Page] = set()
         self._raw: set[asyncio.Queue[str | None]] = set()
-        self.summary_source = Summary(pool, pieces)
+        self.history = History(pool)
+        self.summary_source = Summary(pool, self.history, pieces)
         self._summary = LiveView(self.summary_source)
 
     async def follow(self) -> None:
@@ -64,9 +68,10 @@ class Hub:
         return self._listener.is_certain(CERTAIN_FOR_S)
 
     @contextmanager
-    def open_page(self, view: View) -> Iterator[Page]:
-        """Let a page follow a view while the context lasts."""
-        page = Page(self._live(view), self._summary, self._beat_frame, self._pieces.waiting)
+    def open_page(self, view: View | ItemView) -> Iterator[Page]:
+        """Let a page follow a view while the context lasts; the page of an item has no summary."""
+        summary = None if isinstance(view, ItemView) else self._summary
+        page = Page(self._live(view), summary, self._beat_frame, self._pieces.waiting)
         self._pages.add(page)
         try:
             yield page
@@ -104,11 +109,16 @@ class Hub:
         yield from self._items.values()
         yield self._summary
 
-    def _live(self, view: View) -> LiveView:
+    def _live(self, view: View | ItemView) -> LiveView:
         if view not in self._items:
-            self._items[view] = LiveView(ItemList(view, self._pool, self._pieces))
+            self._items[view] = LiveView(self._source(view))
         self._items.move_to_end(view)
         return self._items[view]
+
+    def _source(self, view: View | ItemView) -> Source:
+        if isinstance(view, ItemView):
+            return ItemPage(view, self._pool, self._pieces, self.history)
+        return ItemList(view, self._pool, self._pieces)
 
     def _forget_idle_views(self) -> None:
         """Keep a few views that nobody looks at: who returns gets a difference instead of everything."""

@@ -17,11 +17,11 @@ class Page:
     def __init__(
         self,
         items: LiveView,
-        summary: LiveView,
+        summary: LiveView | None,
         beat_frame: Callable[[], str | None],
         waiting_frame: Callable[[int | None], str],
     ) -> None:
-        self._views = (items, summary)
+        self._views = (items, summary) if summary else (items,)
         self._beat_frame = beat_frame
         self._waiting_frame = waiting_frame
         self._cursors: tuple[Cursor, ...] = ()
@@ -31,11 +31,11 @@ class Page:
         self.wake = asyncio.Event()
 
     def resume(self, items_revision: str, summary_revision: str, *, hold: bool = False) -> None:
-        """Follow both views from what the page says it shows; it shall hear at once that it is live."""
+        """Follow the views from what the page says it shows; it shall hear at once that it is live."""
         self._beat_is_due = True
         self._is_held, self._waiting_told = hold, UNTOLD
-        items, summary = self._views
-        self._cursors = (items.watch(self.wake, items_revision), summary.watch(self.wake, summary_revision))
+        revisions = (items_revision, summary_revision)
+        self._cursors = tuple(view.watch(self.wake, each) for view, each in zip(self._views, revisions, strict=False))
 
     def leave(self) -> None:
         """Follow no longer."""
@@ -66,7 +66,7 @@ class Page:
         return self._waiting_frame(waiting)
 
     def _take_summary(self) -> str:
-        return self._cursors[1].take_frame() or ""
+        return "".join(cursor.take_frame() or "" for cursor in self._cursors[1:])
 
     def _due_beat(self) -> str:
         if not (self._beat_is_due and all(view.is_certain() for view in self._views)):

@@ -40,7 +40,7 @@ class Renderer:
     """Templates with the application's filters."""
 
     def __init__(self, timezone: ZoneInfo) -> None:
-        self._timezone = timezone
+        self.timezone = timezone
         self._environment = Environment(
             loader=FileSystemLoader(TEMPLATES),
             autoescape=True,
@@ -58,7 +58,7 @@ class Renderer:
 
     def _local(self, at: datetime) -> str:
         """Format a time in the configured zone, to the second."""
-        return at.astimezone(self._timezone).strftime("%Y-%m-%d %H:%M:%S")
+        return at.astimezone(self.timezone).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def now_minutes() -> int:

@@ -11,6 +11,7 @@ from starlette.requests import HTTPConnection
 from starlette.websockets import WebSocketState
 
 from webapp.hub import Hub
+from webapp.item_view import ItemView
 from webapp.page import Page
 from webapp.views import View
 
@@ -46,7 +47,8 @@ class Refusal(Exception):
 @router.websocket("/live")
 async def live(socket: WebSocket, hub: HubOfApp) -> None:
     """Follow a view: the page says which revision it shows, the server sends what it lacks."""
-    view, _ = View.parse(socket.query_params)
+    query = socket.query_params
+    view = ItemView.parse(query) if "item" in query else View.parse(query)[0]
     await socket.accept()
     with hub.open_page(view) as page:
         await _together(socket, _read_resumes(socket, page), _write_frames(socket, page.next_frame))

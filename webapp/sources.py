@@ -1,26 +1,22 @@
-"""The two things a page shows live: a view's items, and the summary that is the same for every page."""
+"""What the table shows live: the items of a view; and the fragments that all live views are made of."""
 
-import json
-from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import lru_cache
-from itertools import count
-from typing import Any, Self
+from typing import Any
 
 from markupsafe import Markup
 
 from webapp.changes import Change, ItemState
 from webapp.database import Pool, fetch
 from webapp.difference import Entry, Partial, Snapshot
+from webapp.history import LoggedChange
 from webapp.items import FIELDS, Item
 from webapp.queries import QUERIES, ordered
 from webapp.rendering import Renderer, build
 from webapp.views import PAGE_ROWS, View
 
 CACHED_ROWS = 20_000
-LATEST_CHANGES = 20
 
 
 class ItemList:
@@ -111,116 +107,15 @@ class Listing:
         return {"matches": self.matches, "empty": empty, "shown_page": self.page, "pages": pages}
 
 
-class Summary:
-    """The totals of the whole inventory, the latest changes, and what other programs said on the channel."""
-
-    def __init__(self, pool: Pool, pieces: "Pieces") -> None:
-        self._pool = pool
-        self._pieces = pieces
-        self._notices: deque[Entry] = deque(maxlen=LATEST_CHANGES)
-        self._numbers = count(1)
-
-    def hear(self, payload: str) -> bool:
-        """Keep a payload that is not from our triggers (those bear their change's id); return whether it was kept."""
-        if _is_ours(payload):
-            return False
-        notice = Notice(str(next(self._numbers)), payload, datetime.now(UTC))
-        html = self._pieces.render("summary/_notice.html", notice=notice)
-        self._notices.appendleft(Entry(f"notice-{notice.key}", html, notice))
-        return True
-
-    async def load(self) -> Snapshot:
-        """Read and render what is to be shown now."""
-        return self.render(await self.read())
-
-    async def read(self) -> "Overview":
-        """Read totals and the latest changes."""
-        (totals,) = await fetch(self._pool, QUERIES["totals"])
-        rows = await fetch(self._pool, QUERIES["latest_changes"], {"limit": LATEST_CHANGES})
-        return Overview(Totals(**totals), tuple(map(LoggedChange.from_row, rows)))
-
-    def render(self, overview: "Overview") -> Snapshot:
-        """Render an overview; the notices are this process's own and not in the database."""
-        lists = {"activity": tuple(map(self._pieces.change, overview.changes)), "notices": tuple(self._notices)}
-        totals = self._pieces.render("summary/_totals.html", totals=overview.totals)
-        return Snapshot(lists, {"totals": totals}, build())
-
-    def touched_by(self, change: Change, shown: Snapshot | None) -> bool:  # noqa: ARG002
-        """Every change is told."""
-        return True
-
-    def highlight(self, entry: Entry, before: Entry | None) -> str:  # noqa: ARG002
-        """Render an entry of a list; an entry that comes needs no mark of its own."""
-        return entry.html
-
-    def stub(self, entry: Entry) -> str:
-        """Render the empty list entry that stands for an unchanged one."""
-        return self._pieces.stub("li", entry.id)
-
-    def frame(self, partials: Iterable[Partial], revision: str) -> str:
-        """Render a frame of the summary."""
-        return self._pieces.frame(partials, "summary-revision", "summary/_revision.html", revision)
-
-
-@dataclass(frozen=True, slots=True)
-class Totals:
-    """The whole inventory in three numbers: its items, their quantities added up, and how many are low."""
-
-    items: int
-    units: int
-    low: int
-
-
-@dataclass(frozen=True, slots=True)
-class Overview:
-    """What the summary shows: the totals, and the latest changes, newest first."""
-
-    totals: Totals
-    changes: "tuple[LoggedChange, ...]"
-
-
-@dataclass(frozen=True, slots=True)
-class Notice:
-    """What some program said on the channel: hostile text."""
-
-    key: str
-    text: str
-    at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class LoggedChange:
-    """A change as the activity tells it."""
-
-    id: int
-    operation: str
-    item_id: int | None
-    name: str | None
-    quantity_before: int | None
-    quantity_after: int | None
-    other_fields: tuple[str, ...]
-    who: str
-    how: str
-    at: datetime
-
-    @classmethod
-    def from_row(cls, row: Mapping[str, Any]) -> Self:
-        """Read a row of the query `latest_changes`."""
-        update = row["operation"] == "update"
-        texts = (field for field in FIELDS if update and field != "quantity")
-        others = tuple(field for field in texts if row[f"before_{field}"] != row[f"after_{field}"])
-        same = {field: row[field] for field in ("id", "operation", "item_id", "name", "who", "how", "at")}
-        quantities = {"quantity_before": row["before_quantity"], "quantity_after": row["after_quantity"]}
-        return cls(**same, **quantities, other_fields=others)
-
-
 class Pieces:
     """The fragments of live views, each rendered once per content whatever the number of views."""
 
     def __init__(self, renderer: Renderer) -> None:
         self.render = renderer.render
+        self.timezone = renderer.timezone
         self.item = lru_cache(CACHED_ROWS)(self._item)
         self.change = lru_cache(CACHED_ROWS)(self._change)
+        self.logged = lru_cache(CACHED_ROWS)(self._logged)
         self.stub = lru_cache(CACHED_ROWS)(self._stub)
         self.beat = lru_cache(1)(self._beat)
         self.waiting = lru_cache(100)(self._waiting)
@@ -232,7 +127,9 @@ class Pieces:
         return "".join(self.partial(partial) for partial in (*partials, last))
 
     def partial(self, partial: Partial) -> str:
-        """Render one swap."""
+        """Render one swap; the page's title is no element with an id, htmx takes it as it is."""
+        if partial.target == "#title":
+            return partial.html
         return self.render("live/partial.html", target=partial.target, swap=partial.swap, html=Markup(partial.html))  # noqa: S704 - ours
 
     def _item(self, item: Item) -> Entry:
@@ -245,6 +142,10 @@ class Pieces:
 
     def _change(self, change: LoggedChange) -> Entry:
         return Entry(f"change-{change.id}", self.render("summary/_change.html", change=change), change)
+
+    def _logged(self, change: LoggedChange) -> Entry:
+        html = self.render("activity/_change.html", change=change, names_item=False)
+        return Entry(f"change-{change.id}", html, change)
 
     def _beat(self, now_minutes: int) -> str:
         """Render the beat; it carries the clock by which the page says how long ago something changed."""
@@ -259,11 +160,3 @@ class Pieces:
 
 def _row_id(item_id: int) -> str:
     return f"item-{item_id}"
-
-
-def _is_ours(payload: str) -> bool:
-    try:
-        message = json.loads(payload)
-    except (ValueError, RecursionError):
-        return False
-    return isinstance(message, dict) and isinstance(message.get("change"), int)

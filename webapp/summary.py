@@ -1,0 +1,104 @@
+"""The summary that is the same for every page: totals, the latest changes, and what other programs said."""
+
+import json
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import count
+
+from webapp.changes import Change
+from webapp.database import Pool, fetch
+from webapp.difference import Entry, Partial, Snapshot
+from webapp.history import History, LoggedChange
+from webapp.queries import QUERIES
+from webapp.rendering import build
+from webapp.sources import Pieces
+
+LATEST_CHANGES = 20
+_FIGURES = ("title", "totals")
+
+
+class Summary:
+    """The totals of the whole inventory, the latest changes, and what other programs said on the channel."""
+
+    def __init__(self, pool: Pool, history: History, pieces: Pieces) -> None:
+        self._pool = pool
+        self._history = history
+        self._pieces = pieces
+        self._notices: deque[Entry] = deque(maxlen=LATEST_CHANGES)
+        self._numbers = count(1)
+
+    def hear(self, payload: str) -> bool:
+        """Keep a payload that is not from our triggers (those bear their change's id); return whether it was kept."""
+        if _is_ours(payload):
+            return False
+        notice = Notice(str(next(self._numbers)), payload, datetime.now(UTC))
+        html = self._pieces.render("summary/_notice.html", notice=notice)
+        self._notices.appendleft(Entry(f"notice-{notice.key}", html, notice))
+        return True
+
+    async def load(self) -> Snapshot:
+        """Read and render what is to be shown now."""
+        return self.render(await self.read())
+
+    async def read(self) -> "Overview":
+        """Read totals and the latest changes."""
+        (totals,) = await fetch(self._pool, QUERIES["totals"])
+        return Overview(Totals(**totals), await self._history.latest(LATEST_CHANGES))
+
+    def render(self, overview: "Overview") -> Snapshot:
+        """Render an overview; the notices are this process's own and not in the database."""
+        lists = {"activity": tuple(map(self._pieces.change, overview.changes)), "notices": tuple(self._notices)}
+        title, totals = (self._pieces.render(f"summary/_{name}.html", totals=overview.totals) for name in _FIGURES)
+        return Snapshot(lists, {"title": title, "totals": totals}, build())
+
+    def touched_by(self, change: Change, shown: Snapshot | None) -> bool:  # noqa: ARG002
+        """Every change is told."""
+        return True
+
+    def highlight(self, entry: Entry, before: Entry | None) -> str:  # noqa: ARG002
+        """Render an entry of a list; an entry that comes needs no mark of its own."""
+        return entry.html
+
+    def stub(self, entry: Entry) -> str:
+        """Render the empty list entry that stands for an unchanged one."""
+        return self._pieces.stub("li", entry.id)
+
+    def frame(self, partials: Iterable[Partial], revision: str) -> str:
+        """Render a frame of the summary."""
+        return self._pieces.frame(partials, "summary-revision", "summary/_revision.html", revision)
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """The whole inventory in three numbers: its items, their quantities added up, and how many are low."""
+
+    items: int
+    units: int
+    low: int
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """What the summary shows: the totals, and the latest changes, newest first."""
+
+    totals: Totals
+    changes: tuple[LoggedChange, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """What some program said on the channel: hostile text."""
+
+    key: str
+    text: str
+    at: datetime
+
+
+def _is_ours(payload: str) -> bool:
+    try:
+        message = json.loads(payload)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(message, dict) and isinstance(message.get("change"), int)
