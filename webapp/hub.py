@@ -12,6 +12,7 @@ from webapp.history import History
 from webapp.item_view import ItemPage, ItemView
 from webapp.listener import Listener
 from webapp.live import CERTAIN_FOR_S, LiveView, Source
+from webapp.news import News
 from webapp.page import Page
 from webapp.rendering import now_minutes
 from webapp.sources import ItemList, Pieces
@@ -34,6 +35,8 @@ class Hub:
         self._pieces = pieces
         self._items: OrderedDict[View | ItemView, LiveView] = OrderedDict()
         self._pages: set[Page] = set()
+        self._news = News()
+        self._sentence = ""
         self._raw: set[asyncio.Queue[str | None]] = set()
         self.history = History(pool)
         self.summary_source = Summary(pool, self.history, pieces)
@@ -50,6 +53,7 @@ class Hub:
             case Heard(payload):
                 self._handle_payload(payload)
             case Changes(changes) if len(changes) <= COMPARED_CHANGES:
+                self._news.hear(changes)
                 for view in self._views():
                     view.hear(changes)
             case Changes() | Resync():
@@ -60,6 +64,7 @@ class Hub:
         """Tell the pages regularly that they are live, as long as the change feed is sure of it."""
         while True:
             await asyncio.sleep(BEAT_S)
+            self._sentence = self._news.take()
             for page in list(self._pages):
                 page.beat()
 
@@ -128,4 +133,4 @@ class Hub:
 
     def _beat_frame(self) -> str | None:
         """Return the beat, one string for all pages, if the change feed is sure of what it told."""
-        return self._pieces.beat(now_minutes()) if self.is_certain() else None
+        return self._pieces.beat(now_minutes(), self._sentence) if self.is_certain() else None

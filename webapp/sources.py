@@ -147,9 +147,9 @@ class Pieces:
         html = self.render("activity/_change.html", change=change, names_item=False)
         return Entry(f"change-{change.id}", html, change)
 
-    def _beat(self, now_minutes: int) -> str:
+    def _beat(self, now_minutes: int, news: str) -> str:
         """Render the beat; it carries the clock by which the page says how long ago something changed."""
-        return self.render("live/beat.html", now_minutes=now_minutes)
+        return self.render("live/beat.html", now_minutes=now_minutes, news=news)
 
     def _waiting(self, count: int | None) -> str:
         return self.render("live/waiting.html", count=count)
