@@ -7,7 +7,7 @@ from itertools import takewhile
 from zoneinfo import ZoneInfo
 
 SIDE = 1000  # the drawing is that many units wide and high; the page stretches it
-MOST_X_TICKS, MOST_Y_TICKS = 6, 4
+MOST_X_TICKS, MOST_Y_TICKS = 6, 5
 _MINUTES = (1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720, 1440, 2880, 5760, 10080, 20160)
 _MONTHS = (1, 2, 3, 6, 12, 24, 60, 120, 240, 600, 1200, 2400, 12000)
 _MONTH_MINUTES = 43_830

@@ -57,6 +57,12 @@ class ItemStory:
     levels: tuple[Level, ...]
     recent: Consumption
 
+    @property
+    def deletion(self) -> int | None:
+        """The change that can be taken back to bring a deleted item back."""
+        newest = self.changes[0] if self.changes else None
+        return newest.id if newest and newest.operation == "delete" and newest.can_undo else None
+
 
 @dataclass(frozen=True, slots=True)
 class Fact:

@@ -1,5 +1,6 @@
 """What the pages' routes share: the parts of this process, HTML answers, and the way back to where one was."""
 
+import re
 from typing import Annotated, Any
 from urllib.parse import parse_qsl
 
@@ -16,6 +17,7 @@ from webapp.sources import Pieces
 from webapp.views import View
 
 READ = ["GET", "HEAD"]
+_PLACES = re.compile("/items/[0-9]{1,19}|/activity")
 
 
 class ItemId(Convertor[int]):
@@ -74,12 +76,24 @@ def done(request: Request, pieces: Pieces, item_id: int | None = None) -> Respon
         return response
     if wants_fragment(request):
         return Response(status_code=204)
-    return RedirectResponse(view_before(request).url, 303)
+    return RedirectResponse(address_before(request), 303)
+
+
+def address_before(request: Request) -> str:
+    """Return the address of the page that a form was sent from, if that is one to go back to."""
+    path, query = _before(request)
+    if _PLACES.fullmatch(path):
+        return f"{path}?{query}" if query else path
+    return view_before(request).url
 
 
 def view_before(request: Request) -> View:
-    """Return the view that a form was sent from, as far as the browser says; never an address that others chose."""
+    """Return the view that a form was sent from, as far as the browser says."""
+    return View.parse(dict(parse_qsl(_before(request)[1])))[0]
+
+
+def _before(request: Request) -> tuple[str, str]:
+    """Return path and query of the page before, as far as the browser says; never an address that others chose."""
     before, _, query = request.headers.get("referer", "").partition("?")
-    origin = "/".join(before.split("/", 3)[:3])
-    ours = is_same_origin(origin, request.headers["host"])
-    return View.parse(dict(parse_qsl(query)) if ours else {})[0]
+    origin, path = "/".join(before.split("/", 3)[:3]), "/" + "".join(before.split("/", 3)[3:])
+    return (path, query) if is_same_origin(origin, request.headers["host"]) else ("/", "")
