@@ -16,12 +16,12 @@ from webapp.api_models import (
     FeedQuery,
     Id,
     ItemEdits,
-    StockItem,
     ItemPage,
     ItemToAdd,
     ListQuery,
     Movement,
     Reason,
+    StockItem,
 )
 from webapp.api_routes import ApiRoute, IfMatch, IfNoneMatch, answers, describe, item_links, reading
 from webapp.change_feed import ChangeFeed

@@ -7,7 +7,7 @@ from typing import Any, Self
 
 import psycopg
 
-from webapp.api_models import StockItem, ItemPage, ListQuery
+from webapp.api_models import ItemPage, ListQuery, StockItem
 from webapp.cursors import read_cursor, unusable, write_cursor
 from webapp.database import Pool, fetch
 from webapp.items import MAX_ID, Item

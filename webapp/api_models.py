@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from webapp.items import FIELDS, MAX_QUANTITY, Item, NewItem
 from webapp.text import WHITE_SPACE, trim
@@ -24,10 +24,15 @@ def _or_none(text: str) -> str | None:
     return trim(text) or None
 
 
+def _whole(value: object) -> object:
+    """Take 3.0 for 3, as JSON Schema does; a float beyond 2^53 may have lost digits already."""
+    return int(value) if isinstance(value, float) and value.is_integer() and abs(value) <= 2**53 else value
+
+
 _LEFT_OUT: Any = Field(default_factory=type(None))  # a factory, so that the document speaks of no default
 _Whole = Field(ge=0, le=MAX_QUANTITY, json_schema_extra={"format": "int64"})
-Quantity = Annotated[int, _Whole]
-Count = Annotated[int, Field(ge=1, le=MAX_QUANTITY, json_schema_extra={"format": "int64"})]
+Quantity = Annotated[int, _Whole, BeforeValidator(_whole)]
+Count = Annotated[int, Field(ge=1, le=MAX_QUANTITY, json_schema_extra={"format": "int64"}), BeforeValidator(_whole)]
 Name = Annotated[str, Field(min_length=1, max_length=200, pattern=VISIBLE), AfterValidator(trim)]
 Code = Annotated[str, Field(min_length=1, max_length=64, pattern=VISIBLE), AfterValidator(trim)]
 Unit = Annotated[str, Field(max_length=40, pattern=PLAIN), AfterValidator(_or_none)]

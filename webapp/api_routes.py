@@ -71,11 +71,22 @@ class ApiRoute(APIRoute):
 
         async def handle_json(request: Request) -> Response:
             kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-            if await request.body() and kind != "application/json":
-                raise HTTPException(415, "This address takes JSON, sent as application/json.")
+            if await request.body():
+                if kind != "application/json":
+                    raise HTTPException(415, "This address takes JSON, sent as application/json.")
+                await _read_json(request)
             return await handle(request)
 
         return handle_json
+
+
+async def _read_json(request: Request) -> None:
+    """Read the body, which the request keeps. Raises a `Problem` for one that is not JSON."""
+    try:
+        await request.json()
+    except (ValueError, RecursionError) as error:
+        text = "The body is not JSON in UTF-8, is nested too deeply, or has a number of thousands of digits."
+        raise problems.of_kind("not-json", text) from error
 
 
 def reading(router: APIRouter, path: str, responses: Answers) -> Callable[[Any], Any]:

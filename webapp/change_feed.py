@@ -10,7 +10,7 @@ from typing import Any, Self
 
 import psycopg
 
-from webapp.api_models import StockChange, ChangePage, State
+from webapp.api_models import ChangePage, State, StockChange
 from webapp.changes import Event, Heard
 from webapp.cursors import read_cursor, unusable, write_cursor
 from webapp.database import Connection, Pool, use_connection

@@ -91,10 +91,8 @@ def of_http_error(request: Request, error: HTTPException) -> Problem:
 
 
 def of_bad_request(error: RequestValidationError) -> Problem:
-    """Tell each parameter or field that is not as the OpenAPI document says; a body that is not JSON is worse."""
+    """Tell each parameter or field that is not as the OpenAPI document says."""
     found = error.errors()
-    if any(part["type"] == "json_invalid" for part in found):
-        return of_kind("not-json", "The body is not JSON.")
     errors = {".".join(map(str, part["loc"][1:])) or str(part["loc"][0]): part["msg"] for part in found}
     names = ", ".join(errors)
     return of_kind("invalid", f"Not usable: {names}.", {"errors": errors})
