@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import os
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -84,7 +85,8 @@ async def _export(url: str, file: IO[bytes]) -> None:
 
 
 def simulate(options: argparse.Namespace) -> None:
-    """Trade until the time is over or somebody presses Ctrl-C."""
+    """Trade until the time is over or somebody presses Ctrl-C; a process manager's SIGTERM is the same."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     url = prepare(load_settings()).url
     with psycopg.connect(url, autocommit=True, prepare_threshold=None) as connection:
         shop = Shop(connection)

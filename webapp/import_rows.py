@@ -22,7 +22,7 @@ SYNONYMS = {
 _MEANINGS = {synonym: column for column, synonyms in SYNONYMS.items() for synonym in synonyms.split()}
 _THOUSANDS = re.compile(r"[+-]?[0-9]{1,3}([,.'’ \u00a0\u202f][0-9]{3})+")  # noqa: RUF001 - Swiss and French ones
 _DECIMALS = re.compile(r"[+-]?[0-9]*[.,][0-9]+")
-_ROUNDED = re.compile(r"[0-9]([.,][0-9]+)?[eE]\+?[0-9]+")
+_ROUNDED = re.compile(r"[0-9]([.,][0-9]+)?E\+[0-9]+")  # as spreadsheets show long barcodes
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from webapp.csv_files import UnreadableFile
 from webapp.database import LOCK_LIMIT, dedicated_conninfo
 from webapp.import_review import Connection, Problems, Review, one_row, review_rows
 from webapp.import_rows import Problem, Row, Sheet
-from webapp.items import Busy, StockError
+from webapp.items import Busy, Refused, StockError
 from webapp.queries import QUERIES
 from webapp.text import storable
 
@@ -50,8 +50,10 @@ def importing(url: str) -> Iterator[Connection]:
             yield connection
     except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected) as error:
         raise Busy from error
-    except psycopg.errors.IntegrityError as error:  # somebody took a name or a code in the last moment
+    except psycopg.errors.UniqueViolation as error:  # somebody took a name or a code in the last moment
         raise ChangedMeanwhile from error
+    except psycopg.errors.IntegrityError as error:
+        raise Refused(error.diag.constraint_name or "a constraint") from error
 
 
 def read_file(

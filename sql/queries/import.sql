@@ -127,6 +127,7 @@ SELECT line, id, version,
            WHEN id <> id_by_name THEN 'name taken'
            WHEN new_name IS NULL THEN 'no name'
            WHEN new_quantity IS NULL THEN 'no quantity'
+           WHEN new_quantity < 0 AND id IS NULL THEN 'not there'
            WHEN new_quantity < 0 THEN 'too few'
            WHEN new_quantity > 9223372036854775807 THEN 'too many' END AS problem) AS judged;
 
