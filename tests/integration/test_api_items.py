@@ -76,14 +76,14 @@ def test_a_version_that_is_not_the_present_one_changes_nothing(
     item_id = make_item(shared, quantity=10)
     bodies = {"PATCH": {"quantity": 1}, "take": {"by": 1}, "put": {"by": 1}, "count": {"quantity": 1}}
     verb, path = (method, "") if method.isupper() else ("POST", f"/{method}")
-    body = {"json": bodies[method]} if method in bodies else {}
+    body = bodies.get(method)
     address = f"/api/items/{item_id}{path}"
-    answer = visitor.request(verb, address, headers={"If-Match": tag}, **body)
+    answer = visitor.request(verb, address, headers={"If-Match": tag}, json=body)
     assert (answer.status_code, answer.headers["etag"]) == (412, '"1"')
     assert answer.json()["type"] == "/api#changed-meanwhile"
     assert answer.json()["current"] == visitor.get(f"/api/items/{item_id}").json()
     assert quantity_of(shared, item_id) == 10
-    assert visitor.request(verb, address, headers={"If-Match": '"5", "1"'}, **body).is_success
+    assert visitor.request(verb, address, headers={"If-Match": '"5", "1"'}, json=body).is_success
 
 
 def test_who_has_the_present_version_is_not_sent_it_again(visitor: httpx.Client, shared: psycopg.Connection) -> None:
