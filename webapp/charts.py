@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import takewhile
 from zoneinfo import ZoneInfo
 
@@ -55,7 +55,7 @@ def step_chart(levels: Sequence[Level], reorder_level: int | None, ends_at: date
     quantities = [level.quantity for level in levels if level.quantity is not None]
     if not quantities:
         return None
-    starts_at, ends_at = levels[0].at, _end(levels, ends_at)
+    starts_at, ends_at = levels[0].at.astimezone(UTC), _end(levels, ends_at.astimezone(UTC))
     y_step, top = _round_axis(max(*quantities, reorder_level or 0, 1))
     x_places = [_share(level.at, starts_at, ends_at) for level in levels]
     last = levels[-1].quantity
@@ -90,7 +90,9 @@ def _end(levels: Sequence[Level], ends_at: datetime) -> datetime:
 
 
 def _share(at: datetime, starts_at: datetime, ends_at: datetime) -> float:
-    return min(1.0, max(0.0, (at - starts_at) / (ends_at - starts_at)))
+    """Return how far a moment is on the way, from 0 to 1. Times of one zone would be subtracted by its clock."""
+    start = starts_at.timestamp()
+    return min(1.0, max(0.0, (at.timestamp() - start) / (ends_at.timestamp() - start)))
 
 
 def _round_axis(highest: int) -> tuple[int, int]:

@@ -135,7 +135,7 @@ class ItemPage:
             **{name: getattr(item, name) for name in FACTS if name != "cover"},
             "quantity": (item.quantity, item.unit, story.is_gone),
             "cover": cover,
-            "reorder_level": (item.reorder_level, cover and cover.days_to_reorder),
+            "reorder_level": (item.reorder_level, cover and cover.days_to_reorder, cover is not None and item.is_low),
         }
         facts = (Fact(name, values[name], item) for name in FACTS)
         return tuple(Entry(f"fact-{fact.name}", self._fact(fact), fact) for fact in facts)

@@ -6,7 +6,7 @@ import pytest
 from tests.server import serve
 from webapp.rendering import build, static_url
 from webapp.security import HEADERS
-from webapp.sources import Summary
+from webapp.summary import Summary
 
 
 @pytest.mark.parametrize("path", ["/", "/healthz", "/readyz", static_url("css/app.css")])
