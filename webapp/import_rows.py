@@ -19,6 +19,7 @@ SYNONYMS = {
     "location": "location place shelf bin",
     "reorder_level": "reorderlevel reorderat reorderpoint minimum min",
 }
+MAX_UNUSED = 20
 _MEANINGS = {synonym: column for column, synonyms in SYNONYMS.items() for synonym in synonyms.split()}
 _THOUSANDS = re.compile(r"[+-]?[0-9]{1,3}([,.'’ \u00a0\u202f][0-9]{3})+")  # noqa: RUF001 - Swiss and French ones
 _DECIMALS = re.compile(r"[+-]?[0-9]*[.,][0-9]+")
@@ -56,7 +57,7 @@ class BadCell(Exception):
 
 
 class Sheet:
-    """A file's table. `columns` are the meanings of its columns, `unused` the names of those that have none."""
+    """A file's table. `columns` are the meanings of its columns, `unused` the first names of those that have none."""
 
     def __init__(self, file: IO[bytes], encoding: str | None = None) -> None:
         self._records = records(file, _known, encoding)
@@ -66,7 +67,8 @@ class Sheet:
         self._header = header.cells
         self._meanings = [_meaning(name) for name in header.cells]
         self.columns = [meaning for meaning in self._meanings if meaning]
-        self.unused = [trim(name) for name in header.cells if trim(name) and not _meaning(name)]
+        unused = (trim(storable(name)) for name in header.cells if not _meaning(name))
+        self.unused = list(filter(None, unused))[:MAX_UNUSED]
         self._check(header.line)
 
     def rows(self) -> Iterator[Row | Problem]:

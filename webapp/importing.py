@@ -46,6 +46,7 @@ def importing(url: str) -> Iterator[Connection]:
     try:
         with _slots, psycopg.connect(conninfo, row_factory=dict_row, prepare_threshold=None) as connection:
             connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
+            connection.read_only = False
             connection.execute(QUERIES["limit_import"], {"lock_timeout": LOCK_LIMIT})
             yield connection
     except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected) as error:

@@ -1,8 +1,7 @@
 -- limit_import --
 -- Settings for a connection that imports: it may take its time, but waits for nobody's lock for long.
 SELECT set_config('statement_timeout', '10min', FALSE), set_config('lock_timeout', %(lock_timeout)s, FALSE),
-       set_config('idle_in_transaction_session_timeout', '10min', FALSE), set_config('jit', 'off', FALSE),
-       set_config('default_transaction_read_only', 'off', FALSE);
+       set_config('idle_in_transaction_session_timeout', '10min', FALSE), set_config('jit', 'off', FALSE);
 
 -- forget_imports --
 -- Nothing; files that were read more than an hour ago are forgotten, and all but the latest 20.
@@ -147,7 +146,7 @@ SELECT count(*) FILTER (WHERE item_id IS NULL) AS added,
        LATERAL (SELECT (old_code, old_name, old_quantity, old_unit, old_location, old_reorder_level)
                        IS DISTINCT FROM
                        (new_code, new_name, new_quantity, new_unit, new_location, new_reorder_level) AS is_changed,
-                       (line, item_id, problem,
+                       (line, problem,
                         CASE WHEN 'code' = ANY(%(columns)s) THEN old_code END,
                         CASE WHEN 'name' = ANY(%(columns)s) THEN old_name END,
                         CASE WHEN 'quantity' = ANY(%(columns)s) THEN old_quantity END,

@@ -11,6 +11,7 @@ from tests.factories import make_item
 from tests.server import LiveServer
 from tests.waiting import eventually
 from webapp import importing as importing_module
+from webapp.importing import ChangedMeanwhile, apply_file, importing
 from webapp.security import MAX_UPLOAD_BYTES
 
 Rows = list[tuple[object, ...]]
@@ -218,6 +219,17 @@ def test_a_row_that_has_become_impossible_is_shown_in_place_of_applying(
     assert "Apply" not in answer.text
 
 
+def test_nothing_is_applied_while_there_are_problems_whoever_asks(
+    visitor: httpx.Client, shared: psycopg.Connection, shared_url: str
+) -> None:
+    make_item(shared, name="Rice", quantity=10)
+    token = upload(visitor, "name,delta\nRice,-10\nFlour,1\n").headers["location"].rpartition("/")[2]
+    shared.execute("UPDATE inventory SET quantity = 9")
+    with pytest.raises(ChangedMeanwhile), importing(shared_url) as connection:
+        apply_file(connection, token)
+    assert shared.execute("SELECT name, quantity FROM inventory").fetchall() == [("Rice", 9)]
+
+
 def test_an_item_that_changes_at_the_very_moment_is_reviewed_anew(
     visitor: httpx.Client, shared: psycopg.Connection, shared_url: str
 ) -> None:
@@ -295,6 +307,18 @@ def test_files_are_forgotten_after_an_hour(visitor: httpx.Client, shared: psycop
 def test_an_import_that_never_was_is_not_found(visitor: httpx.Client, token: str) -> None:
     assert visitor.get(f"/import/{token}").status_code == 404
     assert visitor.post(f"/import/{token}").status_code == 404
+
+
+def test_columns_without_a_meaning_may_be_called_anything(visitor: httpx.Client, shared: psycopg.Connection) -> None:
+    shown = preview(
+        visitor, "name,qty,<i>\0{x},%s,,%(y)s" + ",more" * 2_000 + "\nRice,1,a,b,c,d" + ",e" * 2_000, "{0}%s<b>\0.csv"
+    )
+    assert "Not used: &lt;i&gt;{x}, %s, %(y)s, more, more" in shown.text
+    assert "<h1>{0}%s&lt;b&gt;" in shown.text
+    assert apply(visitor, shown).status_code == 303
+    reason = shared.execute("SELECT reason FROM inventory_changes ORDER BY id DESC LIMIT 1").fetchone()
+    assert reason
+    assert reason[0].startswith("{0}%s<b>")
 
 
 def test_the_form_without_a_file_asks_for_one(visitor: httpx.Client) -> None:
