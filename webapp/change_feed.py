@@ -17,8 +17,9 @@ from webapp.database import Connection, Pool, use_connection
 from webapp.items import FIELDS, MAX_ID
 from webapp.listener import Listener
 from webapp.problems import Problem
-from webapp.queries import QUERIES
+from webapp.queries import QUERIES, filled
 
+_FIRST, _NEXT = (filled("feed_page", window=name) for name in ("window_from_its_start", "window_after_an_id"))
 _SNAPSHOT = re.compile(r"[0-9]{1,20}:[0-9]{1,20}:([0-9]{1,20}(,[0-9]{1,20})*)?")
 
 
@@ -107,8 +108,10 @@ class ChangeFeed:
             try:
                 position = await _position(connection, cursor)
                 upto = cursor.upto or position["now"]
-                window = {"since": cursor.since, "upto": upto, "last_id": cursor.last_id, "limit": limit + 1}
-                rows = await (await connection.execute(QUERIES["feed_page"], window)).fetchall()
+                window = {"since": cursor.since, "upto": upto, "ended": _ended(cursor.since, upto)}
+                place = {"last_id": cursor.last_id, "limit": limit + 1}
+                query = _NEXT if cursor.last_id else _FIRST
+                rows = await (await connection.execute(query, window | place)).fetchall()
             except psycopg.DataError as error:
                 raise unusable("This is no cursor of ours.") from error
         if len(rows) > limit:
@@ -127,6 +130,15 @@ async def _position(connection: Connection, cursor: Cursor | None) -> dict[str, 
     if cursor and (cursor.epoch != _digest(position["epoch"]) or not position["is_past"]):
         raise unusable("The database was restored or started anew since: what happened meanwhile cannot be told.")
     return position
+
+
+def _ended(since: str, upto: str) -> str:
+    """Return the transactions that were open at one snapshot and not at a later one, as an array.
+
+    A snapshot is written xmin:xmax:open,open,... Given as a value, the planner knows how many there are.
+    """
+    open_then, open_still = (set(snapshot.split(":")[2].split(",")) for snapshot in (since, upto))
+    return "{" + ",".join(open_then - open_still - {""}) + "}"
 
 
 async def _is_set_before(ring: asyncio.Event, ends_at: float) -> bool:

@@ -63,20 +63,36 @@ AND {column} {beyond}= %(key)s AND ({column} {beyond} %(key)s OR id > %(id)s)
 AND {column} IS NULL AND id > %(id)s
 
 -- feed_page --
--- At most %(limit)s changes after id %(last_id)s, in the order of id, which one snapshot sees and an earlier one did
--- not: the transactions that began between the two, and those that were open at the first, less those open still at
--- the second. Changes of one item come in the order they were made, because each locked its row before it had an id.
+-- At most %(limit)s changes, in the order of id, that the snapshot %(upto)s sees and %(since)s did not: those of the
+-- transactions that began between the two and were over at the second, and of %(ended)s, which were open at the first
+-- and not at the second. Changes of one item come in the order they were made, because each had locked its row before
+-- it got an id.
 SELECT id, xid::text AS transaction, operation, item_id, version,
        before_name, before_quantity, before_unit, before_location, before_reorder_level, before_code,
        after_name, after_quantity, after_unit, after_location, after_reorder_level, after_code,
        changed_at AS at, coalesce(actor, session_role) AS who, coalesce(source, application) AS how, reason, undoes
   FROM public.inventory_changes
- WHERE id > %(last_id)s
-   AND (xid >= pg_snapshot_xmax(%(since)s::pg_snapshot) AND xid < pg_snapshot_xmax(%(upto)s::pg_snapshot)
-        OR xid = ANY (ARRAY(SELECT pg_snapshot_xip(%(since)s::pg_snapshot))))
-   AND pg_visible_in_snapshot(xid, %(upto)s::pg_snapshot)
+ WHERE {window}
  ORDER BY id
  LIMIT %(limit)s;
+
+-- window_from_its_start --
+-- Found by the index on xid: one on id would have to pass all that is older.
+id = ANY (ARRAY(
+    WITH unseen AS MATERIALIZED (
+             SELECT id, xid FROM public.inventory_changes
+              WHERE xid >= pg_snapshot_xmax(%(since)s::pg_snapshot) AND xid < pg_snapshot_xmax(%(upto)s::pg_snapshot)
+              UNION ALL
+             SELECT id, xid FROM public.inventory_changes
+              WHERE xid = ANY (%(ended)s::xid8[]))
+    SELECT id FROM unseen WHERE pg_visible_in_snapshot(xid, %(upto)s::pg_snapshot) ORDER BY id LIMIT %(limit)s))
+
+-- window_after_an_id --
+-- Found by the index on id: one on xid would have to sort the whole window for each of its pages.
+id > %(last_id)s
+   AND (xid >= pg_snapshot_xmax(%(since)s::pg_snapshot) AND xid < pg_snapshot_xmax(%(upto)s::pg_snapshot)
+        OR xid = ANY (%(ended)s::xid8[]))
+   AND pg_visible_in_snapshot(xid, %(upto)s::pg_snapshot)
 
 -- feed_position --
 -- One row: a snapshot of now, the epoch (NULL: not settled yet), and whether the snapshot %(since)s is of the past.
