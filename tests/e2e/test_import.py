@@ -33,8 +33,7 @@ def assert_sound(page: Page, *, scripts: bool) -> None:
         assert page.evaluate("document.documentElement.scrollWidth") == 320
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("scripts", [True, False])
+@pytest.mark.parametrize(("scripts", "scheme"), [(True, "light"), (True, "dark"), (False, "light")])
 def test_a_corrected_file_is_applied_and_another_page_shows_it_at_once(
     server: LiveServer, database: psycopg.Connection, browser: Any, other_page: Page, scheme: str, *, scripts: bool
 ) -> None:
