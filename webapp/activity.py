@@ -15,7 +15,7 @@ from webapp.text import storable, trim, whole_number
 from webapp.views import MAX_TEXT
 
 PAGE_CHANGES = 50
-EXPORTED_AT_A_TIME = 1_000
+EXPORTED_AT_A_TIME = 500
 LOOKED_THROUGH = 100_000  # ids, for one page: no index knows names and people, and a page must not take for ever
 ID_SLACK = 10_000  # changes that were written at the same time have ids and times in different orders
 MAX_XID = 2**63 - 1

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterable
 from datetime import UTC, datetime
+from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, Response, StreamingResponse
@@ -27,8 +28,9 @@ async def show_activity(request: Request, pool: PoolOfApp, pieces: PiecesOfApp, 
     log = Log(pool, hub.history, search, pieces.timezone)
     await log.open()
     found = await log.page(search.before)
-    as_of = datetime.now(UTC)
-    return html(pieces, "activity/index.html", search=search, complaints=complaints, found=found, as_of=as_of)
+    changes = await hub.history.with_transactions(found.changes)
+    values: dict[str, Any] = {"search": search, "complaints": complaints, "found": found, "changes": changes}
+    return html(pieces, "activity/index.html", as_of=datetime.now(UTC), **values)
 
 
 @router.get("/activity.csv")

@@ -98,15 +98,22 @@ class History:
 
     async def latest(self, limit: int) -> tuple[LoggedChange, ...]:
         """Return the newest change of each of the latest transactions, newest first."""
-        return await self._changes(_LATEST, limit=limit)
+        return await self.with_transactions(await self._read(_LATEST, limit=limit))
 
     async def of_item(self, item_id: int, before: int | None, limit: int) -> tuple[LoggedChange, ...]:
         """Return an item's changes before a change, None: the newest, newest first."""
-        return await self._changes(_OF_ITEM, id=item_id, before=before or MAX_ID, limit=limit)
+        changes = await self._read(_OF_ITEM, id=item_id, before=before or MAX_ID, limit=limit)
+        return await self.with_transactions(changes)
 
     async def found(self, wanted: Mapping[str, Any], from_id: int, before: int, limit: int) -> tuple[LoggedChange, ...]:
-        """Return the changes that a filter (the parameters of `changes_found`) lets through, newest first."""
-        return await self._changes(_FOUND, **wanted, from_id=from_id, before=before, limit=limit)
+        """Return the changes that a filter (parameters of `changes_found`) lets through, their transactions unknown."""
+        return await self._read(_FOUND, **wanted, from_id=from_id, before=before, limit=limit)
+
+    async def with_transactions(self, changes: Iterable[LoggedChange]) -> tuple[LoggedChange, ...]:
+        """Return the changes, each with what its transaction did if it was more than that."""
+        changes = tuple(changes)
+        await self._count([change for change in changes if change.is_in_bulk])
+        return tuple(replace(change, transaction=self._transactions.get(_key(change))) for change in changes)
 
     async def levels(self, item_id: int) -> tuple[Level, ...]:
         """Return an item's latest quantities in the order of time."""
@@ -119,11 +126,9 @@ class History:
         (row,) = await fetch(self._pool, QUERIES["consumption_of_item"], parameters)
         return Consumption.since(row["since"], int(row["consumed"]))
 
-    async def _changes(self, query: Any, **parameters: Any) -> tuple[LoggedChange, ...]:
+    async def _read(self, query: Any, **parameters: Any) -> tuple[LoggedChange, ...]:
         rows = await fetch(self._pool, query, {**parameters, "undo_hours": UNDO_HOURS})
-        changes = tuple(map(LoggedChange.from_row, rows))
-        await self._count([change for change in changes if change.is_in_bulk])
-        return tuple(replace(change, transaction=self._transactions.get(_key(change))) for change in changes)
+        return tuple(map(LoggedChange.from_row, rows))
 
     async def _count(self, changes: list[LoggedChange]) -> None:
         """Learn what the transactions of these changes did, as far as it is not known."""
