@@ -1,7 +1,5 @@
 """The JSON API: what programs do with the stock. Each route reads, acts and answers; `/api` explains it to people."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from functools import cache
 from typing import Annotated, Any
 
@@ -26,9 +24,9 @@ from webapp.api_models import (
 from webapp.api_routes import ApiRoute, IfMatch, IfNoneMatch, answers, describe, item_links, reading
 from webapp.change_feed import ChangeFeed
 from webapp.database import Source
+from webapp.entity_tags import is_one_of, matching, tag_of
 from webapp.idempotency import Once
 from webapp.items import Author, Item
-from webapp.problems import of_kind
 from webapp.responses import PiecesOfApp, PoolOfApp, html
 
 router = APIRouter(prefix="/api", route_class=ApiRoute, generate_unique_id_function=lambda route: route.name)
@@ -68,8 +66,8 @@ async def add_item(new: ItemToAdd, once: OnceOnly) -> Response:
 async def get_item(item_id: Id, pool: PoolOfApp, if_none_match: IfNoneMatch = None) -> Response:
     """Read an item."""
     item = await inventory.find_item(pool, item_id)
-    if if_none_match and _is_tagged(if_none_match.replace("W/", ""), item):
-        return Response(status_code=304, headers={**FRESH, "ETag": _tag(item)})
+    if if_none_match and is_one_of(if_none_match, item):
+        return Response(status_code=304, headers={**FRESH, "ETag": tag_of(item)})
     return _answer(item)
 
 
@@ -81,7 +79,7 @@ async def edit_item(item_id: Id, new: ItemEdits, pool: PoolOfApp, if_match: IfMa
     operations: they add up, where two who set a quantity undo each other.
     """
     author = _author(new.reason)
-    async with _matching(pool, item_id, if_match, author) as source:
+    async with matching(pool, item_id, if_match, author) as source:
         return _answer(await inventory.edit_item(source, item_id, new.edits(), author))
 
 
@@ -93,7 +91,7 @@ async def delete_item(
 ) -> Response:
     """Delete an item."""
     author = _author(reason)
-    async with _matching(pool, item_id, if_match, author) as source:
+    async with matching(pool, item_id, if_match, author) as source:
         await inventory.delete_item(source, item_id, author)
     return Response(status_code=204)
 
@@ -110,8 +108,8 @@ async def take(item_id: Id, movement: Movement, once: OnceOnly, if_match: IfMatc
 
     async def act(source: Source) -> Response:
         author = _author(movement.reason)
-        async with _matching(source, item_id, if_match, author) as matching:
-            return _answer(await inventory.take(matching, item_id, movement.by, author))
+        async with matching(source, item_id, if_match, author) as matched:
+            return _answer(await inventory.take(matched, item_id, movement.by, author))
 
     return await once(act)
 
@@ -122,8 +120,8 @@ async def put(item_id: Id, movement: Movement, once: OnceOnly, if_match: IfMatch
 
     async def act(source: Source) -> Response:
         author = _author(movement.reason)
-        async with _matching(source, item_id, if_match, author) as matching:
-            return _answer(await inventory.put(matching, item_id, movement.by, author))
+        async with matching(source, item_id, if_match, author) as matched:
+            return _answer(await inventory.put(matched, item_id, movement.by, author))
 
     return await once(act)
 
@@ -134,9 +132,9 @@ async def count(item_id: Id, counted: Counted, once: OnceOnly, if_match: IfMatch
 
     async def act(source: Source) -> Response:
         author = _author(counted.reason)
-        async with _matching(source, item_id, if_match, author) as matching:
+        async with matching(source, item_id, if_match, author) as matched:
             edits = {"quantity": counted.quantity}
-            return _answer(await inventory.edit_item(matching, item_id, edits, author))
+            return _answer(await inventory.edit_item(matched, item_id, edits, author))
 
     return await once(act)
 
@@ -179,28 +177,5 @@ def _author(reason: str | None) -> Author:
 
 
 def _answer(item: Item, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    headers = {**FRESH, "ETag": _tag(item), **(headers or {})}
+    headers = {**FRESH, "ETag": tag_of(item), **(headers or {})}
     return Response(StockItem.of(item).model_dump_json(), status, headers, "application/json")
-
-
-@asynccontextmanager
-async def _matching(source: Source, item_id: int, if_match: str | None, author: Author) -> AsyncIterator[Source]:
-    """Give a transaction in which the item is one that If-Match names; without that, what there is."""
-    if if_match is None:
-        yield source
-        return
-    async with inventory.writing(source, author) as connection:
-        item = await inventory.lock_item(connection, item_id)
-        if not _is_tagged(if_match, item):
-            text = f"The item is at version {item.version} now; `current` is what it is."
-            facts = {"current": StockItem.of(item).model_dump(mode="json")}
-            raise of_kind("changed-meanwhile", text, facts, ETag=_tag(item))
-        yield connection
-
-
-def _tag(item: Item) -> str:
-    return f'"{item.version}"'
-
-
-def _is_tagged(tags: str, item: Item) -> bool:
-    return not {"*", _tag(item)}.isdisjoint(tag.strip() for tag in tags.split(","))

@@ -62,7 +62,8 @@ async def _rows(pool: Pool, view: View, place: Place | None, limit: int) -> list
     (folded,) = await fetch(pool, QUERIES["fold"], {"text": view.q})
     filters = {"needle": folded["folded"], "location": view.location, "low": view.low}
     start = place.start(view.column) if place else "from_the_start"
-    statement = ordered("list_items", view.column, descending=view.descending, start=start)
+    gaps = view.column in MAY_BE_MISSING
+    statement = ordered("list_items", view.column, descending=view.descending, start=start, gaps=gaps)
     after = {"key": place.key, "id": place.id} if place else {}
     try:
         return await fetch(pool, statement, {**filters, **after, "limit": limit})

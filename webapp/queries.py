@@ -25,7 +25,8 @@ def _load(folder: Path) -> dict[str, bytes]:
 
 
 QUERIES = _load(SQL / "queries")
-_DIRECTIONS = {False: sql.SQL(" ASC NULLS LAST"), True: sql.SQL(" DESC NULLS LAST")}
+_DIRECTIONS = {False: sql.SQL(" ASC"), True: sql.SQL(" DESC")}
+_GAPS_LAST = sql.SQL(" NULLS LAST")
 
 
 def filled(name: str, **parts: str) -> sql.Composed:
@@ -33,18 +34,21 @@ def filled(name: str, **parts: str) -> sql.Composed:
     return sql.SQL(_literal(name)).format(**{place: sql.SQL(_literal(part)) for place, part in parts.items()})
 
 
-def ordered(name: str, column: str, *, descending: bool, start: str = "from_the_start") -> sql.Composed:
+def ordered(
+    name: str, column: str, *, descending: bool, start: str = "from_the_start", gaps: bool = True
+) -> sql.Composed:
     """Return the named query of a view's items with its places filled in.
 
     `{matches}` is the filter; `{column}` and `{order}` come from the query `order_by_<column>`; `{start}` is a
-    condition of that name, in which `{beyond}` compares with a value: "is after it in this order".
+    condition of that name, in which `{beyond}` compares with a value: "is after it in this order". Where no value is
+    missing, `gaps` is false, and nothing is said of missing ones: an index gives the order in both directions.
     """
     value = sql.SQL(_literal(f"order_by_{column}"))
     beyond = sql.SQL("<" if descending else ">")
     return sql.SQL(_literal(name)).format(
         matches=sql.SQL(_literal("matches")),
         column=value,
-        order=value + _DIRECTIONS[descending],
+        order=value + _DIRECTIONS[descending] + (_GAPS_LAST if gaps else sql.SQL("")),
         start=sql.SQL(_literal(start)).format(column=value, beyond=beyond),
     )
 

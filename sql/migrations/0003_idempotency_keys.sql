@@ -8,7 +8,7 @@ CREATE TABLE public.inventory_idempotency_keys (
         CONSTRAINT inventory_idempotency_keys_length CHECK (char_length(key) BETWEEN 1 AND 255),
     -- SHA-256 of what was asked: the same key with another request is a mistake, and not answered.
     fingerprint bytea NOT NULL,
-    status integer NOT NULL,
+    status bigint NOT NULL,
     headers jsonb NOT NULL,
     body bytea NOT NULL,
     created_at timestamptz NOT NULL DEFAULT now()

@@ -108,14 +108,36 @@ async def test_of_many_at_the_same_time_one_acts_and_all_get_its_answer(
 
 
 def test_who_waits_too_long_for_the_first_is_told_that_it_is_in_progress(
-    visitor: httpx.Client, shared: psycopg.Connection
+    database_url: str, database: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with shared.transaction():
-        shared.execute(QUERIES["lock_key"], {"key": "slow"})
-        answer = visitor.post("/api/items", json={"name": "slow", "quantity": 1}, headers=key("slow"))
-    assert (answer.status_code, answer.json()["type"]) == (409, "/api#in-progress")
-    assert answer.headers["retry-after"] == "1"
-    assert visitor.post("/api/items", json={"name": "slow", "quantity": 1}, headers=key("slow")).is_success
+    monkeypatch.setattr("webapp.database.LOCK_LIMIT", "100ms")
+    with serve(database_url) as server, httpx.Client(base_url=server.url, verify=False) as client:
+        with database.transaction():
+            database.execute(QUERIES["lock_key"], {"key": "slow"})
+            answer = client.post("/api/items", json={"name": "slow", "quantity": 1}, headers=key("slow"))
+        assert (answer.status_code, answer.json()["type"]) == (409, "/api#in-progress")
+        assert answer.headers["retry-after"] == "1"
+        assert client.post("/api/items", json={"name": "slow", "quantity": 1}, headers=key("slow")).is_success
+
+
+def test_what_another_attempt_may_not_meet_is_not_kept(
+    database_url: str, database: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("webapp.database.LOCK_LIMIT", "100ms")
+    item_id = make_item(database, quantity=3)
+    with serve(database_url) as server, httpx.Client(base_url=server.url, verify=False) as client:
+
+        def take() -> httpx.Response:
+            return client.post(f"/api/items/{item_id}/take", json={"by": 1}, headers=key("busy"))
+
+        with database.transaction():
+            database.execute("UPDATE inventory SET quantity = 2 WHERE id = %s", [item_id])
+            answer = take()
+        assert (answer.status_code, answer.json()["type"]) == (503, "/api#busy")
+        assert answer.headers["retry-after"] == "1"
+        again = take()
+    assert again.json()["quantity"] == 1
+    assert REPLAYED not in again.headers
 
 
 def test_if_the_answer_cannot_be_kept_nothing_is_done(

@@ -141,20 +141,6 @@ def test_other_sites_and_unknown_hosts_are_refused_and_programs_pass(
     assert visitor.delete(path).status_code == 204
 
 
-def test_an_item_that_somebody_keeps_locked_is_busy_and_nothing_happened(
-    visitor: httpx.Client, shared: psycopg.Connection
-) -> None:
-    item_id = make_item(shared, quantity=3)
-    with shared.transaction():
-        shared.execute("UPDATE inventory SET quantity = 2 WHERE id = %s", [item_id])
-        answer = visitor.post(f"/api/items/{item_id}/take", json={"by": 1}, headers={"Idempotency-Key": "busy"})
-        check_problem(answer, 503, "/api#busy")
-        assert answer.headers["retry-after"] == "1"
-    again = visitor.post(f"/api/items/{item_id}/take", json={"by": 1}, headers={"Idempotency-Key": "busy"})
-    assert again.json()["quantity"] == 1
-    assert "idempotency-replayed" not in again.headers
-
-
 @contextmanager
 def away(admin_url: str, name: str) -> Iterator[None]:
     """Let nobody connect to a database, and end all connections to it."""
