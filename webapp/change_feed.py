@@ -142,10 +142,11 @@ def _ended(since: str, upto: str) -> str:
 
 
 async def _is_set_before(ring: asyncio.Event, ends_at: float) -> bool:
+    """Wait for the bell. A server that stops cancels who waits: the time is up then too, and there is an answer."""
     try:
         async with asyncio.timeout_at(ends_at):
             await ring.wait()
-    except TimeoutError:
+    except (TimeoutError, asyncio.CancelledError):
         return False
     return True
 

@@ -15,7 +15,6 @@ from webapp.security import HEADERS
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.mark.parts
 @pytest.mark.skipif(find_spec("schemathesis") is None, reason="schemathesis is not installed")
 def test_requests_made_from_the_document_find_nothing_that_it_does_not_say(shared_server: LiveServer) -> None:
     options = ["--seed", "1", "--max-examples", "10", "--generation-database", "none", "--no-color"]

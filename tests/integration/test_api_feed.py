@@ -103,24 +103,30 @@ def test_a_page_boundary_within_a_transaction_loses_nothing_that_commits_meanwhi
     assert seen == [*(f"bulk {number}" for number in range(1, 8)), "slow", "late"]
 
 
-def test_who_waits_is_woken_by_a_change_and_asks_the_database_no_more_than_twice(
-    client: httpx.Client, database: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    looks: list[float] = []
+@pytest.fixture
+def looks(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """The feed's looks into the database so far."""
+    found: list[Any] = []
     look = ChangeFeed._look
 
     async def counted(self: ChangeFeed, *parameters: Any) -> Any:
-        looks.append(time.monotonic())
+        found.append(parameters)
         return await look(self, *parameters)
 
     monkeypatch.setattr(ChangeFeed, "_look", counted)
+    return found
+
+
+def test_who_waits_is_woken_by_a_change_and_asks_the_database_no_more_than_twice(
+    client: httpx.Client, database: psycopg.Connection, looks: list[Any]
+) -> None:
     cursor = now(client)
     with ThreadPoolExecutor(1) as threads:
         waiting = threads.submit(ask, client, cursor, wait=30)
         eventually(lambda: looks)
         make_item(database, name="awaited")
         assert [change["after"]["name"] for change in waiting.result()["changes"]] == ["awaited"]
-    assert len(looks) == 2
+    assert len(looks) <= 2
     assert ask(client, cursor)["changes"]
 
 
@@ -128,6 +134,17 @@ def test_who_waits_for_nothing_gets_a_cursor_when_the_time_is_up(client: httpx.C
     page = ask(client, now(client), wait=1)
     assert (page["changes"], page["more"]) == ([], False)
     assert ask(client, page["cursor"])["changes"] == []
+
+
+def test_who_waits_while_the_server_stops_gets_an_answer(
+    client: httpx.Client, server: LiveServer, looks: list[Any]
+) -> None:
+    cursor = now(client)
+    with ThreadPoolExecutor(1) as threads:
+        waiting = threads.submit(ask, client, cursor, wait=30)
+        eventually(lambda: looks)
+        server.stop()
+        assert waiting.result()["changes"] == []
 
 
 def forged(cursor: str, place: int, value: object) -> str:
