@@ -17,7 +17,7 @@ from webapp.sources import Pieces
 from webapp.views import View
 
 READ = ["GET", "HEAD"]
-_PLACES = re.compile("/items/[0-9]{1,19}|/activity")
+_PLACES = re.compile("(/items/[0-9]{1,19})/edit|(/items/[0-9]{1,19}|/activity)")
 
 
 class ItemId(Convertor[int]):
@@ -82,8 +82,8 @@ def done(request: Request, pieces: Pieces, item_id: int | None = None) -> Respon
 def address_before(request: Request) -> str:
     """Return the address of the page that a form was sent from, if that is one to go back to."""
     path, query = _before(request)
-    if _PLACES.fullmatch(path):
-        return f"{path}?{query}" if query else path
+    if place := _PLACES.fullmatch(path):
+        return place[1] or (f"{path}?{query}" if query else path)
     return view_before(request).url
 
 

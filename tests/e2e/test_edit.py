@@ -194,5 +194,6 @@ def test_without_javascript_an_item_is_edited_on_a_page(
     save(page)
     expect(page.locator('[data-theirs="quantity"]')).to_have_text("7")
     page.get_by_role("button", name="Use mine").click()
-    expect(page.locator(QUANTITY)).to_have_text("9")
+    expect(page).to_have_url(f"{server.url}/items/{item}")
+    expect(page.locator("#fact-quantity b")).to_have_text("9")
     context.close()

@@ -71,6 +71,19 @@ def test_taking_and_undoing_on_the_items_page(server: LiveServer, page: Page, ap
     assert_not_reloaded(page)
 
 
+def test_the_dialog_edits_an_item_on_its_page_and_the_page_follows(server: LiveServer, page: Page, apples: int) -> None:
+    open_live(page, f"{server.url}/items/{apples}")
+    mark(page)
+    for quantity in ("77", "78"):
+        page.get_by_role("button", name="Edit").click()
+        page.locator("#edit-quantity").fill(quantity)
+        page.get_by_role("button", name="Save").click()
+        expect(page.locator("#editor")).to_be_hidden()
+        expect(page.locator("#fact-quantity b")).to_have_text(quantity)
+        expect(page.get_by_role("button", name="Edit")).to_be_focused()
+    assert_not_reloaded(page)
+
+
 def test_an_item_that_is_deleted_says_so_and_comes_back(
     server: LiveServer, database: psycopg.Connection, page: Page, apples: int
 ) -> None:
@@ -135,13 +148,17 @@ def test_without_javascript_one_stays_on_the_items_page(
     expect(page.locator("#fact-quantity b")).to_have_text("9")
     page.get_by_role("button", name="Undo").first.click()
     expect(page.locator("#fact-quantity b")).to_have_text("10")
+    page.get_by_role("link", name="Edit").click()
+    page.get_by_label("Location").fill("Shelf 2")
+    page.get_by_role("button", name="Save").click()
+    expect(page).to_have_url(f"{server.url}/items/{apples}")
     page.get_by_role("link", name="All its changes").click()
-    expect(page.locator(".log li")).to_have_count(3)
+    expect(page.locator(".log li")).to_have_count(4)
     page.get_by_label("How").fill("page")
     page.get_by_role("button", name="Find").click()
-    expect(page.locator(".log li")).to_have_count(2)
-    page.locator(".log li").first.get_by_role("button", name="Undo").click()
     expect(page.locator(".log li")).to_have_count(3)
+    page.locator(".log li").first.get_by_role("button", name="Undo").click()
+    expect(page.locator(".log li")).to_have_count(4)
     assert page.url.endswith("how=page&from=&to="), "it came back to what was looked for"
     context.close()
 
