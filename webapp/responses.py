@@ -12,6 +12,7 @@ from starlette.convertors import Convertor, register_url_convertor
 from webapp.database import Pool
 from webapp.difference import Entry
 from webapp.errors import wants_fragment
+from webapp.items import Item
 from webapp.security import is_same_origin
 from webapp.sources import Pieces
 from webapp.views import View
@@ -65,18 +66,22 @@ def joined(entries: tuple[Entry, ...]) -> Markup:
     return Markup("").join(Markup(entry.html) for entry in entries)  # noqa: S704 - rendered by our templates
 
 
-def done(request: Request, pieces: Pieces, item_id: int | None = None) -> Response:
+def done(request: Request, pieces: Pieces, item: Item | None = None) -> Response:
     """Answer a change: the page hears of it by its socket; without scripts it goes back to where it was.
 
-    A change that was made in the dialog closes it, and gives the focus back to the item's button.
+    A change that was made in the dialog closes it, and gives the focus back to the item's button; one that was made
+    on the dialog's own page leads back to the item.
     """
-    if request.headers.get("hx-target") == "dialog#editor":
-        response = html(pieces, "items/_saved.html", item_id=item_id)
+    if not wants_fragment(request):
+        return RedirectResponse(address_before(request), 303)
+    target = request.headers.get("hx-target")
+    if target == "dialog#editor" and item:
+        response = html(pieces, "items/_saved.html", item=item)
         response.headers["HX-Reswap"] = "none"
         return response
-    if wants_fragment(request):
-        return Response(status_code=204)
-    return RedirectResponse(address_before(request), 303)
+    if target == "div#editor":
+        return Response(status_code=204, headers={"HX-Redirect": address_before(request)})
+    return Response(status_code=204)
 
 
 def address_before(request: Request) -> str:

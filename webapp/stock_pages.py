@@ -18,16 +18,14 @@ router = APIRouter(default_response_class=HTMLResponse)
 async def take(request: Request, item_id: int, pool: PoolOfApp, pieces: PiecesOfApp) -> Response:
     """Take some out of stock."""
     fields = await read_fields(request)
-    await inventory.take(pool, item_id, count_in(fields), author_of(fields))
-    return done(request, pieces, item_id)
+    return done(request, pieces, await inventory.take(pool, item_id, count_in(fields), author_of(fields)))
 
 
 @router.post("/items/{item_id:item}/put")
 async def put(request: Request, item_id: int, pool: PoolOfApp, pieces: PiecesOfApp) -> Response:
     """Put some into stock."""
     fields = await read_fields(request)
-    await inventory.put(pool, item_id, count_in(fields), author_of(fields))
-    return done(request, pieces, item_id)
+    return done(request, pieces, await inventory.put(pool, item_id, count_in(fields), author_of(fields)))
 
 
 @router.api_route("/items/{item_id:item}/edit", methods=READ)
@@ -44,8 +42,7 @@ async def edit(request: Request, item_id: int, pool: PoolOfApp, pieces: PiecesOf
     form, author = EditForm.read(fields), author_of(fields)
     if form.item is not None:
         try:
-            await inventory.edit_item(pool, item_id, form.edits, author, form.version)
-            return done(request, pieces, item_id)
+            return done(request, pieces, await inventory.edit_item(pool, item_id, form.edits, author, form.version))
         except EditConflict as conflict:
             form.meet(conflict)
             return _editor(request, pieces, conflict.theirs, form, 409)
@@ -63,8 +60,7 @@ async def confirm_delete(item_id: int, pool: PoolOfApp, pieces: PiecesOfApp) -> 
 @router.post("/items/{item_id:item}/delete")
 async def delete(request: Request, item_id: int, pool: PoolOfApp, pieces: PiecesOfApp) -> Response:
     """Delete an item."""
-    await inventory.delete_item(pool, item_id, author_of(await read_fields(request)))
-    return done(request, pieces, item_id)
+    return done(request, pieces, await inventory.delete_item(pool, item_id, author_of(await read_fields(request))))
 
 
 @router.post("/changes/{change_id:item}/undo")
