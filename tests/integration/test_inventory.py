@@ -32,9 +32,7 @@ def last_change(database: psycopg.Connection) -> int:
 
 async def test_of_a_hundred_who_take_the_last_ten_ten_succeed(pool: Pool, database: psycopg.Connection) -> None:
     apples = make_item(database, quantity=10)
-    results = await asyncio.gather(
-        *(inventory.take(pool, apples, 1, ANNA) for _ in range(100)), return_exceptions=True
-    )
+    results = await asyncio.gather(*(inventory.take(pool, apples, 1, ANNA) for _ in range(100)), return_exceptions=True)
     assert sum(isinstance(result, NotEnough) for result in results) == 90
     assert sorted(result.quantity for result in results if not isinstance(result, BaseException)) == list(range(10))
     assert quantity(database, apples) == 0
