@@ -14,7 +14,6 @@ from webapp.errors import wants_fragment
 from webapp.item_view import ItemPage, ItemView
 from webapp.items import Item
 from webapp.queries import QUERIES
-from webapp.rendering import now_minutes
 from webapp.responses import READ, PiecesOfApp, PoolOfApp, html, joined
 from webapp.socket import HubOfApp
 
@@ -37,7 +36,7 @@ async def show_item(request: Request, item_id: int, pool: PoolOfApp, pieces: Pie
     values |= {name: joined(entries) for name, entries in shown.lists.items()}
     values |= {name.removeprefix("item-"): Markup(piece) for name, piece in shown.elements.items()}  # noqa: S704 - ours
     template = "item/_view.html" if wants_fragment(request) else "item/index.html"
-    return html(pieces, template, now_minutes=now_minutes(), **values)
+    return html(pieces, template, **values)
 
 
 @router.api_route("/low", methods=READ)

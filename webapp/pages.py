@@ -13,7 +13,7 @@ from webapp.forms import PAGE, ItemForm, read_fields
 from webapp.hub import Hub
 from webapp.items import CodeTaken, NameTaken, Refused
 from webapp.queries import QUERIES
-from webapp.rendering import now_minutes, static_url
+from webapp.rendering import static_url
 from webapp.responses import READ, PiecesOfApp, PoolOfApp, html, joined, view_before
 from webapp.socket import HubOfApp
 from webapp.sources import ItemList, Pieces
@@ -75,7 +75,6 @@ async def _page(  # noqa: PLR0913
     summary = hub.summary_source.render(overview)
     values |= {
         "form": form,
-        "now_minutes": now_minutes(),
         "totals": overview.totals,
         "activity_html": joined(summary.lists["activity"]),
         "notices_html": joined(summary.lists["notices"]),

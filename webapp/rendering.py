@@ -49,7 +49,7 @@ class Renderer:
             lstrip_blocks=True,
             auto_reload=False,
         )
-        self._environment.globals.update(static_url=static_url, timezone=timezone.key)
+        self._environment.globals.update(static_url=static_url, now=now_minutes, timezone=timezone.key)
         self._environment.filters.update(local=self._local, minutes=_minutes)
 
     def render(self, template: str, **values: Any) -> str:

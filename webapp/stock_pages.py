@@ -35,6 +35,12 @@ async def show_editor(request: Request, item_id: int, pool: PoolOfApp, pieces: P
     return _editor(request, pieces, item, EditForm.of_item(item))
 
 
+@router.api_route("/items/{item_id:item}/edit-button", methods=READ)
+async def edit_button(item_id: int, pool: PoolOfApp, pieces: PiecesOfApp) -> Response:
+    """Show the button that opens the dialog, after it has taken the focus."""
+    return html(pieces, "items/_edit_button.html", item=await inventory.find_item(pool, item_id))
+
+
 @router.post("/items/{item_id:item}/edit")
 async def edit(request: Request, item_id: int, pool: PoolOfApp, pieces: PiecesOfApp) -> Response:
     """Save an item's fields; what others changed meanwhile is merged, or shown beside what was typed."""

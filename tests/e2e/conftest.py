@@ -68,5 +68,5 @@ def eventually_in(page: Page, condition: Callable[[], object]) -> None:
 
 def wait_until_live(page: Page) -> None:
     """Wait for the first beat: it sets the clock's mark."""
-    expect(page.locator("#clock[data-same]")).to_be_attached()
+    expect(page.locator(":is(#rows, #facts)[data-same]")).to_be_attached()
     expect(page.locator("#connection .live")).to_be_visible()

@@ -196,3 +196,29 @@ def test_without_javascript_an_item_is_edited_on_a_page(
     expect(page).to_have_url(f"{server.url}/items/{item}")
     expect(page.locator("#fact-quantity b")).to_have_text("9")
     context.close()
+
+
+def next_beat(page: Page) -> None:
+    """Wait until the server has said once more that the page is live."""
+    beat = page.locator("#beat").element_handle()
+    page.wait_for_function("beat => !beat.isConnected", arg=beat)
+
+
+def test_no_live_swap_takes_the_focus_away(server: LiveServer, database: psycopg.Connection, page: Page) -> None:
+    make_item(database, name="apples", quantity=10)
+    open_live(page, server.url)
+    page.get_by_role("button", name="Add").click()
+    expect(page.locator("#new-name")).to_be_focused()
+    edit(page)
+    page.locator("#edit-location").focus()
+    next_beat(page)
+    expect(page.locator("#edit-location")).to_be_focused()
+    page.locator("#edit-location").fill("Shelf 1")
+    save(page)
+    expect(page.get_by_role("button", name="Edit apples")).to_be_focused()
+    expect(page.locator("#rows [autofocus]")).to_have_count(0)
+    page.locator("#q").focus()
+    next_beat(page)
+    make_item(database, name="aardvarks")
+    expect(page.locator("#rows tr")).to_have_count(2)
+    expect(page.locator("#q")).to_be_focused()

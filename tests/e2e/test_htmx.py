@@ -155,7 +155,7 @@ def test_a_frame_of_beats_only_leaves_the_document_as_it_is(server: LiveServer, 
         """() => {
             window.mutations = [];
             new MutationObserver(list => window.mutations.push(...list.map(m => m.target.id || m.target.tagName)))
-                .observe(document.querySelector('#clock'), {childList: true, subtree: true, characterData: true});
+                .observe(document.querySelector('#main'), {childList: true, subtree: true, characterData: true});
         }"""
     )
     beat = page.locator("#beat").element_handle()

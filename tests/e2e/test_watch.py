@@ -108,5 +108,5 @@ def test_the_age_of_a_change_comes_from_the_beat_alone(
     time = page.locator(f"#item-{apples} time")
     generated = "element => getComputedStyle(element, '::after').counterReset + getComputedStyle(element).counterReset"
     assert "age 0" in time.evaluate(generated) or "age 1" in time.evaluate(generated)
-    page.evaluate("document.getElementById('clock').dataset.now -= -90")
+    page.evaluate("document.getElementById('rows').dataset.now -= -90")
     assert "hours 1" in time.evaluate(generated)

@@ -77,7 +77,7 @@ async def test_a_page_that_is_up_to_date_is_told_only_that_it_is_live(
 ) -> None:
     item = make_item(database)
     async with following(server, item, await revision_of_page(server, item)) as follower:
-        assert "#clock" in follower.frames[0]
+        assert "#facts" in follower.frames[0]
         assert "#history" not in follower.frames[0]
         assert follower.revision == ""
 
