@@ -16,6 +16,11 @@ from webapp.embedded import EmbeddedServer
 from webapp.migrations import migrate
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run browser tests last: Playwright leaves a running loop behind, in which no async test can start its own."""
+    items.sort(key=lambda item: "e2e" in item.path.parts)
+
+
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
     """Run async tests on the loop that the application runs on."""
