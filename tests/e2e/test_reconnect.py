@@ -78,7 +78,7 @@ def test_nothing_is_sent_again_when_nothing_changed(
     frames = frames_of(page)
     with serve(database_url, port=first.port):
         eventually_in(page, lambda: any("#beat" in frame for frame in frames))
-    assert not any("innerMorph" in frame or "#totals" in frame for frame in frames)
+    assert not any('hx-swap="innerMorph"' in frame or "#totals" in frame for frame in frames)
 
 
 def test_a_page_whose_server_lives_but_hears_nothing_says_so(
