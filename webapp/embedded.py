@@ -74,7 +74,11 @@ class EmbeddedServer:
             make_folder(self.data_dir)
             with self._locked():
                 self._join()
-                self._cluster.bring_up(DATABASE)
+                try:
+                    self._cluster.bring_up(DATABASE)
+                except BaseException:
+                    self._leave()
+                    raise
         return self.url
 
     def guard(self, *, delete: bool = False) -> None:
