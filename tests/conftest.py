@@ -46,15 +46,16 @@ def admin_url() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def template(admin_url: str) -> str:
+def template(admin_url: str) -> Iterator[str]:
     """Name of a migrated database that others are copied from."""
     name = f"template_{secrets.token_hex(4)}"
     with psycopg.connect(admin_url, autocommit=True) as connection:
         connection.execute(
             sql.SQL("CREATE DATABASE {} ENCODING 'UTF8' TEMPLATE template0").format(sql.Identifier(name))
         )
-    migrate(make_conninfo(admin_url, dbname=name))
-    return name
+        migrate(make_conninfo(admin_url, dbname=name))
+        yield name
+        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
 @pytest.fixture

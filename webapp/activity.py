@@ -65,7 +65,10 @@ class Search:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """One page of changes. `older` is where the next one begins; `looked_until` is set if this one is not full yet."""
+    """One page of changes. `older` is where the next one begins.
+
+    `is_full`: whether it holds a whole page; otherwise the next one looks further back.
+    """
 
     changes: tuple[LoggedChange, ...]
     older: int | None

@@ -1,6 +1,7 @@
 """The JSON API: what programs do with the stock. Each route reads, acts and answers; `/api` explains it to people."""
 
-from functools import cache
+from collections.abc import Awaitable, Callable
+from functools import cache, partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request, Response
@@ -33,6 +34,7 @@ router = APIRouter(prefix="/api", route_class=ApiRoute, generate_unique_id_funct
 
 OnceOnly = Annotated[Once, Depends()]
 FRESH = {"Cache-Control": "no-cache"}
+Move = Callable[[Source, int, int, Author], Awaitable[Item]]
 
 
 @reading(router, "/items", answers(200, "A page of the items.", ItemPage, headers=["Link"], refusals=[410]))
@@ -105,25 +107,13 @@ async def take(item_id: Id, movement: Movement, once: OnceOnly, if_match: IfMatc
 
     All or none: where there are less, nothing is taken, and `available` says how many there are.
     """
-
-    async def act(source: Source) -> Response:
-        author = _author(movement.reason)
-        async with matching(source, item_id, if_match, author) as matched:
-            return _answer(await inventory.take(matched, item_id, movement.by, author))
-
-    return await once(act)
+    return await once(partial(_move, inventory.take, item_id, movement, if_match))
 
 
 @router.post("/items/{item_id:item}/put", responses=MOVED)
 async def put(item_id: Id, movement: Movement, once: OnceOnly, if_match: IfMatch = None) -> Response:
     """Put some into stock."""
-
-    async def act(source: Source) -> Response:
-        author = _author(movement.reason)
-        async with matching(source, item_id, if_match, author) as matched:
-            return _answer(await inventory.put(matched, item_id, movement.by, author))
-
-    return await once(act)
+    return await once(partial(_move, inventory.put, item_id, movement, if_match))
 
 
 @router.post("/items/{item_id:item}/count", responses=MOVED)
@@ -170,6 +160,12 @@ async def get_docs(request: Request, pieces: PiecesOfApp) -> Response:
 @cache
 def _document() -> dict[str, Any]:
     return describe(router.routes)
+
+
+async def _move(operation: Move, item_id: int, movement: Movement, if_match: str | None, source: Source) -> Response:
+    author = _author(movement.reason)
+    async with matching(source, item_id, if_match, author) as matched:
+        return _answer(await operation(matched, item_id, movement.by, author))
 
 
 def _author(reason: str | None) -> Author:

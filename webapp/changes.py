@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
+from webapp.items import is_low
+
 
 @dataclass(frozen=True, slots=True)
 class ItemState:
@@ -20,7 +22,7 @@ class ItemState:
     @property
     def is_low(self) -> bool:
         """Whether the stock has fallen to the reorder level."""
-        return self.reorder_level is not None and self.quantity <= self.reorder_level
+        return is_low(self.quantity, self.reorder_level)
 
 
 @dataclass(frozen=True, slots=True)

@@ -133,6 +133,7 @@ class EditForm(ItemForm):
     """The form for an item that is there: `version` is the one that was looked at, `conflict` what came between."""
 
     version: int = 0
+    reason: str = ""
     conflict: EditConflict | None = None
 
     @classmethod
@@ -145,6 +146,7 @@ class EditForm(ItemForm):
         """Read what was posted."""
         form = super().read(fields)
         form.version = whole_number(fields.get("version", ""), MAX_QUANTITY) or 0
+        form.reason = fields.get("reason", "")
         return form
 
     @property

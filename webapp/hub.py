@@ -127,7 +127,8 @@ class Hub:
 
     def _forget_idle_views(self) -> None:
         """Keep a few views that nobody looks at: who returns gets a difference instead of everything."""
-        idle = [view for view, live in self._items.items() if not live.watchers]
+        followed = {live for page in self._pages for live in page.views}
+        idle = [view for view, live in self._items.items() if live not in followed]
         for view in idle[: max(0, len(idle) - IDLE_VIEWS)]:
             self._items.pop(view).close()
 

@@ -9,6 +9,11 @@ MAX_QUANTITY = MAX_ID = 2**63 - 1
 FIELDS = ("name", "quantity", "unit", "location", "reorder_level", "code")
 
 
+def is_low(quantity: int, reorder_level: int | None) -> bool:
+    """Whether a quantity has fallen to the reorder level, if there is one."""
+    return reorder_level is not None and quantity <= reorder_level
+
+
 @dataclass(frozen=True, slots=True)
 class Item:
     """One row of the inventory."""
@@ -31,7 +36,7 @@ class Item:
     @property
     def is_low(self) -> bool:
         """Whether the stock has fallen to the reorder level."""
-        return self.reorder_level is not None and self.quantity <= self.reorder_level
+        return is_low(self.quantity, self.reorder_level)
 
 
 @dataclass(frozen=True, slots=True)

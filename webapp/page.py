@@ -21,7 +21,7 @@ class Page:
         beat_frame: Callable[[], str | None],
         waiting_frame: Callable[[int | None], str],
     ) -> None:
-        self._views = (items, summary) if summary else (items,)
+        self.views = (items, summary) if summary else (items,)
         self._beat_frame = beat_frame
         self._waiting_frame = waiting_frame
         self._cursors: tuple[Cursor, ...] = ()
@@ -35,11 +35,11 @@ class Page:
         self._beat_is_due = True
         self._is_held, self._waiting_told = hold, UNTOLD
         revisions = (items_revision, summary_revision)
-        self._cursors = tuple(view.watch(self.wake, each) for view, each in zip(self._views, revisions, strict=False))
+        self._cursors = tuple(view.watch(self.wake, each) for view, each in zip(self.views, revisions, strict=False))
 
     def leave(self) -> None:
         """Follow no longer."""
-        for view in self._views:
+        for view in self.views:
             view.unwatch(self.wake)
 
     def beat(self) -> None:
@@ -69,7 +69,7 @@ class Page:
         return "".join(cursor.take_frame() or "" for cursor in self._cursors[1:])
 
     def _due_beat(self) -> str:
-        if not (self._beat_is_due and all(view.is_certain() for view in self._views)):
+        if not (self._beat_is_due and all(view.is_certain() for view in self.views)):
             return ""
         self._beat_is_due = False
         return self._beat_frame() or ""

@@ -58,6 +58,13 @@ async def items() -> Response:
     return RedirectResponse("/", 303)
 
 
+@router.api_route("/locations", methods=READ)
+async def locations(request: Request, pool: PoolOfApp, pieces: PiecesOfApp) -> Response:
+    """Show the places that the filter offers now."""
+    view, _ = View.parse(request.query_params)
+    return html(pieces, "items/_locations.html", locations=await _locations(pool), chosen=view.location)
+
+
 @router.api_route("/favicon.ico", methods=READ)
 async def favicon() -> Response:
     """Answer those who ask for an icon without having read the page."""
@@ -67,10 +74,10 @@ async def favicon() -> Response:
 async def _page(  # noqa: PLR0913
     view: View, complaints: list[str], form: ItemForm, status: int, *, pool: Pool, pieces: Pieces, hub: Hub
 ) -> Response:
-    values, overview, locations = await asyncio.gather(
+    values, overview, places = await asyncio.gather(
         _view_values(view, complaints, pool, pieces),
         hub.summary_source.read(),
-        fetch(pool, QUERIES["locations"]),
+        _locations(pool),
     )
     summary = hub.summary_source.render(overview)
     values |= {
@@ -79,9 +86,13 @@ async def _page(  # noqa: PLR0913
         "activity_html": joined(summary.lists["activity"]),
         "notices_html": joined(summary.lists["notices"]),
         "summary_revision": summary.revision,
-        "locations": [row["location"] for row in locations],
+        "locations": places,
     }
     return html(pieces, "items/index.html", status=status, **values)
+
+
+async def _locations(pool: Pool) -> list[str]:
+    return [row["location"] for row in await fetch(pool, QUERIES["locations"])]
 
 
 async def _view_values(view: View, complaints: list[str], pool: Pool, pieces: Pieces) -> dict[str, Any]:

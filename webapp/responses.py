@@ -66,7 +66,7 @@ def joined(entries: tuple[Entry, ...]) -> Markup:
     return Markup("").join(Markup(entry.html) for entry in entries)  # noqa: S704 - rendered by our templates
 
 
-def done(request: Request, pieces: Pieces, item: Item | None = None) -> Response:
+def done(request: Request, pieces: Pieces, item: Item | None = None, *, gone: bool = False) -> Response:
     """Answer a change: the page hears of it by its socket; without scripts it goes back to where it was.
 
     A change that was made in the dialog closes it, and gives the focus back to the item's button; one that was made
@@ -76,7 +76,7 @@ def done(request: Request, pieces: Pieces, item: Item | None = None) -> Response
         return RedirectResponse(address_before(request), 303)
     target = request.headers.get("hx-target")
     if target == "dialog#editor" and item:
-        response = html(pieces, "items/_saved.html", item=item)
+        response = html(pieces, "items/_saved.html", item=item, gone=gone)
         response.headers["HX-Reswap"] = "none"
         return response
     if target == "div#editor":

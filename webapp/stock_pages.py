@@ -66,7 +66,8 @@ async def confirm_delete(item_id: int, pool: PoolOfApp, pieces: PiecesOfApp) -> 
 @router.post("/items/{item_id:item}/delete")
 async def delete(request: Request, item_id: int, pool: PoolOfApp, pieces: PiecesOfApp) -> Response:
     """Delete an item."""
-    return done(request, pieces, await inventory.delete_item(pool, item_id, author_of(await read_fields(request))))
+    item = await inventory.delete_item(pool, item_id, author_of(await read_fields(request)))
+    return done(request, pieces, item, gone=True)
 
 
 @router.post("/changes/{change_id:item}/undo")

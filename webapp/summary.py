@@ -101,4 +101,4 @@ def _is_ours(payload: str) -> bool:
         message = json.loads(payload)
     except (ValueError, RecursionError):
         return False
-    return isinstance(message, dict) and isinstance(message.get("change"), int)
+    return isinstance(message, dict) and isinstance(message.get("change"), int) and "op" in message

@@ -3,16 +3,18 @@
 from dataclasses import replace
 from typing import Any
 
+import psycopg
+
 from webapp.database import Connection, Pool
 from webapp.inventory import lock_item, writing
-from webapp.items import FIELDS, Author, CannotUndo, Item, NoSuchItem
+from webapp.items import FIELDS, MAX_QUANTITY, Author, CannotUndo, Item, NoSuchItem
 from webapp.queries import QUERIES
 
 UNDO_HOURS = 24
 
 
 async def undo_change(pool: Pool, change_id: int, author: Author) -> None:
-    """Take a change back. Raises `CannotUndo`, and what a write may raise: `NameTaken`, `CodeTaken`, `Busy`."""
+    """Take a change back. Raises `CannotUndo` or `Busy`."""
     author = replace(author, undoes=change_id)
     async with writing(pool, author) as connection:
         change = await _lock_change(connection, change_id)
@@ -36,6 +38,8 @@ async def _lock_change(connection: Connection, change_id: int) -> Any:
         raise CannotUndo("There is no such change.")
     if change["is_undone"]:
         raise CannotUndo("This change has been undone already.")
+    if change["is_cut_off"] and change["operation"] != "delete":
+        raise CannotUndo("All items were removed since.")
     if change["is_old"]:
         raise CannotUndo(f"Only changes of the last {UNDO_HOURS} hours can be undone.")
     return change
@@ -62,7 +66,12 @@ async def _undo_update(connection: Connection, change: Any) -> None:
             values[field] = before
     if values["quantity"] < 0:
         raise CannotUndo(f"Only {item.quantity} of “{item.name}” are left: it would go below zero.")
-    await connection.execute(QUERIES["edit_item"], {"id": item.id, **values})
+    if values["quantity"] > MAX_QUANTITY:
+        raise CannotUndo(f"“{item.name}” cannot hold more than {MAX_QUANTITY}.")
+    try:
+        await connection.execute(QUERIES["edit_item"], {"id": item.id, **values})
+    except psycopg.errors.UniqueViolation as error:
+        raise CannotUndo(f"“{item.name}” cannot have its old name or code back: it is in use again.") from error
 
 
 async def _undo_delete(connection: Connection, change: Any) -> None:

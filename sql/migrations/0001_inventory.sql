@@ -2,7 +2,7 @@
 SET LOCAL lock_timeout = '10s';
 SET LOCAL statement_timeout = '60s';
 
--- White space of every alphabet, and the characters that show as nothing; webapp/forms.py knows the same ones.
+-- White space of every alphabet, and the characters that show as nothing; webapp/text.py knows the same ones.
 CREATE FUNCTION public.inventory_trim(value text) RETURNS text
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
     RETURN btrim(value, E' \t\n\x0b\f\r\u0085\u00a0\u1680\u180e\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u200b\u200c\u200d\u2028\u2029\u202f\u205f\u2060\u3000\ufeff');

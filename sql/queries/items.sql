@@ -125,11 +125,14 @@ SELECT id
    FOR UPDATE;
 
 -- change_to_undo --
--- The change, whether it was taken back already, and whether it is older than %(hours)s hours; or no row.
+-- The change, whether it was taken back already, whether all items were removed since (their numbers may be in use
+-- again), and whether it is older than %(hours)s hours; or no row.
 SELECT id, operation, item_id, version,
        before_name, before_quantity, before_unit, before_location, before_reorder_level, before_code,
        after_name, after_quantity, after_unit, after_location, after_reorder_level, after_code,
        EXISTS (SELECT FROM public.inventory_changes AS undoing WHERE undoing.undoes = change.id) AS is_undone,
+       EXISTS (SELECT FROM public.inventory_changes AS emptied
+                WHERE emptied.item_id IS NULL AND emptied.id > change.id) AS is_cut_off,
        changed_at < now() - make_interval(hours => %(hours)s) AS is_old
   FROM public.inventory_changes AS change
  WHERE id = %(id)s;

@@ -103,6 +103,7 @@ def test_two_who_edit_the_same_field_see_both_values(
     expect(page.locator(QUANTITY)).to_have_text("7")
     page.locator("#edit-quantity").fill("9")
     page.locator("#edit-unit").fill("kg")
+    page.locator("#edit-reason").fill("recount")
     save(page)
     expect(page.locator('[data-theirs="quantity"]')).to_have_text("7")
     expect(page.locator('[data-yours="quantity"]')).to_have_text("9")
@@ -113,6 +114,7 @@ def test_two_who_edit_the_same_field_see_both_values(
     expect(page.locator("#editor")).to_be_hidden()
     row = database.execute("SELECT quantity, unit, location FROM inventory").fetchone()
     assert row == (9, "kg", "B")
+    assert database.execute("SELECT reason FROM inventory_changes ORDER BY id DESC").fetchone() == ("recount",)
 
 
 def test_theirs_may_be_kept(server: LiveServer, database: psycopg.Connection, page: Page) -> None:
@@ -222,3 +224,43 @@ def test_no_live_swap_takes_the_focus_away(server: LiveServer, database: psycopg
     make_item(database, name="aardvarks")
     expect(page.locator("#rows tr")).to_have_count(2)
     expect(page.locator("#q")).to_be_focused()
+
+
+def test_deleting_in_the_dialog_closes_it_without_a_complaint(
+    server: LiveServer, database: psycopg.Connection, page: Page
+) -> None:
+    make_item(database, name="apples", quantity=10)
+    open_live(page, server.url)
+    page.get_by_label("Hold").check()  # the row stays, and with it the button that the answer could put in its place
+    edit(page)
+    page.get_by_text("Delete this item").click()
+    page.locator("#delete-reason").fill("rotten")
+    page.get_by_role("button", name="Delete", exact=True).click()
+    expect(page.locator("#editor")).to_be_hidden()
+    expect(page.locator("#waiting")).to_have_text("1 change waiting")
+    next_beat(page)
+    expect(page.locator("#message")).to_be_empty()
+    assert database.execute("SELECT reason FROM inventory_changes ORDER BY id DESC").fetchone() == ("rotten",)
+
+
+def test_an_item_that_somebody_holds_is_told_of_in_the_dialog(
+    server: LiveServer, database: psycopg.Connection, page: Page
+) -> None:
+    make_item(database, name="apples", quantity=10)
+    open_live(page, server.url)
+    edit(page)
+    page.locator("#edit-quantity").fill("9")
+    with database.transaction():
+        database.execute("SELECT FROM inventory FOR UPDATE")
+        save(page)
+        expect(page.locator("#editor-message")).to_contain_text("Somebody else is changing this item", timeout=8_000)
+    expect(page.locator("#edit-quantity")).to_have_value("9")
+
+
+def test_held_rows_are_not_fetched_afresh(server: LiveServer, database: psycopg.Connection, page: Page) -> None:
+    make_item(database, name="apples", quantity=10)
+    open_live(page, server.url)
+    animation = "() => getComputedStyle(document.querySelector('.watchdog')).animationName"
+    assert "watch" in page.evaluate(animation)
+    page.get_by_label("Hold").check()
+    assert page.evaluate(animation) == "none"

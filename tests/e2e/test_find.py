@@ -131,3 +131,26 @@ def test_changing_the_view_leaves_exactly_one_socket(server: LiveServer, page: P
         expect(page).to_have_url(f"{server.url}/?q={letters}")
     wait_until_live(page)
     eventually(lambda: len(server.app.state.hub._pages) == 1)
+
+
+@pytest.mark.usefixtures("fruit")
+def test_the_filter_offers_places_that_were_named_since(
+    server: LiveServer, database: psycopg.Connection, page: Page
+) -> None:
+    open_live(page, server.url)
+    database.execute("UPDATE inventory SET location = 'Attic' WHERE name = 'Bananas'")
+    page.locator("#location").focus()
+    expect(page.locator("#location option")).to_have_text(["All", "Attic", "Shelf 1"])
+    page.locator("#location").select_option("Attic")
+    expect(page.locator(NAMES)).to_have_text(["Bananas"])
+
+
+def test_a_code_finds_its_item_first(server: LiveServer, database: psycopg.Connection, page: Page) -> None:
+    make_item(database, name="A 4711 of another kind", code="X-4711-B")
+    make_item(database, name="pears", code="4711")
+    open_live(page, server.url)
+    page.get_by_label("Search").press_sequentially("4711")
+    page.keyboard.press("Enter")
+    expect(page.locator(NAMES)).to_have_text(["pears", "A 4711 of another kind"])
+    database.execute("UPDATE inventory SET code = 'other' WHERE name = 'pears'")
+    expect(page.locator(NAMES)).to_have_text(["A 4711 of another kind"])

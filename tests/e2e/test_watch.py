@@ -95,6 +95,8 @@ def test_what_other_programs_say_on_the_channel_is_shown_as_text(
     notice = page.locator("#notices li").first
     expect(notice).to_contain_text('{"name": "apples", "quantity": 10}')
     expect(notice).to_contain_text("not logged")
+    database.execute("""SELECT pg_notify('messages_channel', '{"name": "apples", "change": -3}')""")
+    expect(notice).to_contain_text('"change": -3')
     database.execute("SELECT pg_notify('messages_channel', '<img src=x onerror=alert(1)><script>alert(2)</script>')")
     expect(notice).to_contain_text("<img src=x onerror=alert(1)>")
     expect(page.locator("#notices img, #notices script")).to_have_count(0)

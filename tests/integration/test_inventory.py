@@ -168,9 +168,36 @@ async def test_undo_says_when_it_cannot(pool: Pool, database: psycopg.Connection
     make_item(database, name="apples")
     with pytest.raises(CannotUndo, match="in use again"):
         await undo_change(pool, deleted, ANNA)
+    pears = make_item(database, name="pears")
+    await inventory.edit_item(pool, pears, {"name": "plums"}, ANNA)
+    renamed = last_change(database)
+    make_item(database, name="PEARS")
+    with pytest.raises(CannotUndo, match="in use again"):
+        await undo_change(pool, renamed, ANNA)
     database.execute("TRUNCATE inventory")
     with pytest.raises(CannotUndo, match="all at once"):
         await undo_change(pool, last_change(database), ANNA)
+
+
+async def test_undo_never_passes_what_a_quantity_can_hold(pool: Pool, database: psycopg.Connection) -> None:
+    apples = make_item(database, quantity=2**63 - 1)
+    await inventory.take(pool, apples, 2**63 - 1, ANNA)
+    taken = last_change(database)
+    await inventory.put(pool, apples, 5, ANNA)
+    with pytest.raises(CannotUndo, match="cannot hold more"):
+        await undo_change(pool, taken, ANNA)
+
+
+async def test_undo_leaves_an_item_alone_that_only_has_the_number_of_another(
+    pool: Pool, database: psycopg.Connection
+) -> None:
+    make_item(database, name="apples")
+    added = last_change(database)
+    database.execute("TRUNCATE inventory RESTART IDENTITY")
+    grapes = make_item(database, name="grapes")
+    with pytest.raises(CannotUndo, match="removed since"):
+        await undo_change(pool, added, ANNA)
+    assert quantity(database, grapes) == 10
 
 
 async def test_what_is_old_stays(pool: Pool, database: psycopg.Connection) -> None:

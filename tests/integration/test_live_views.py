@@ -137,6 +137,25 @@ async def test_a_page_of_one_process_resumes_at_another(
         await asyncio.gather(following, return_exceptions=True)
 
 
+async def test_a_page_that_has_not_resumed_yet_keeps_its_view(
+    server: LiveServer, database: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("webapp.hub.IDLE_VIEWS", 0)
+    make_item(database, name="apples", quantity=1)
+    hub = server.app.state.hub
+    async with connect(f"{server.socket_url}/live") as slow:
+        await until(lambda: len(hub._pages) == 1)
+        async with connect(f"{server.socket_url}/live?q=other"):
+            await until(lambda: len(hub._pages) == 2)
+        await until(lambda: len(hub._pages) == 1)
+        await slow.send('{"type": "resume"}')
+        await slow.recv()
+        database.execute("UPDATE inventory SET quantity = 2")
+        async with asyncio.timeout(5):
+            while 'data-field="quantity" class="changed-' not in str(await slow.recv()):
+                pass
+
+
 async def test_a_statement_of_many_rows_is_one_refresh_of_each_view(
     counted: Counter[str], server: LiveServer, database: psycopg.Connection
 ) -> None:
