@@ -7,6 +7,7 @@ import shutil
 import signal
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -86,8 +87,12 @@ async def _export(url: str, file: IO[bytes]) -> None:
 
 def simulate(options: argparse.Namespace) -> None:
     """Trade until the time is over or somebody presses Ctrl-C; a process manager's SIGTERM is the same."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     url = prepare(load_settings()).url
+    closing = (
+        threading.Event()
+    )  # between two deals: an exception in the middle of a statement would lose the connection
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: closing.set())
     with psycopg.connect(url, autocommit=True, prepare_threshold=None) as connection:
         shop = Shop(connection)
         there = shop.count_items()
@@ -98,11 +103,8 @@ def simulate(options: argparse.Namespace) -> None:
             )
         if not there:
             sys.stderr.write(f"Filled the shelves with {shop.fill()} items. Ctrl-C ends the trade.\n")
-        try:
-            for deals in shop.trade(options.rate, options.seconds):
-                _tell(f"{sum(deals.values())} changes: " + ", ".join(f"{n} {kind}" for kind, n in deals.items()))
-        except KeyboardInterrupt:
-            pass
+        for deals in shop.trade(options.rate, options.seconds, closing):
+            _tell(f"{sum(deals.values())} changes: " + ", ".join(f"{n} {kind}" for kind, n in deals.items()))
         _end_line()
         sys.stdout.write(f"The shop is closed after {sum(shop.deals.values())} changes.\n")
 

@@ -5,6 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from threading import Event
 
 import psycopg
 from psycopg.rows import TupleRow
@@ -71,14 +72,15 @@ class Shop:
             cursor.executemany(QUERIES["add_item"], stock)
         return len(stock)
 
-    def trade(self, rate: float, seconds: float | None) -> Iterator[Counter[str]]:
-        """Do `rate` changes a second; yield what was done so far, about once a second."""
+    def trade(self, rate: float, seconds: float | None, closing: Event) -> Iterator[Counter[str]]:
+        """Do `rate` changes a second until it is closing; yield what was done so far, about once a second."""
         started = told = time.monotonic()
         for number in range(1, 2**62):
             due = started + number / rate
             if seconds is not None and due > started + seconds:
                 break
-            time.sleep(max(0.0, due - time.monotonic()))
+            if closing.wait(max(0.0, due - time.monotonic())):
+                break
             (kind,) = self._chance.choices(list(self._work), weights=(85, 10, 5))
             self.deals[kind] += self._work[kind]()
             if time.monotonic() - told >= 1:

@@ -47,7 +47,7 @@ class Puppet:
 
 @pytest.fixture
 def puppet(server: LiveServer, page: Page) -> Puppet:
-    page.route("**/?*", lambda route: route.abort() if is_watchdog(route) else route.continue_())
+    page.route("**/*", lambda route: route.abort() if is_watchdog(route) else route.continue_())
     return Puppet(page, server.url)
 
 

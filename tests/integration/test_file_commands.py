@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from threading import Event
 
 import psycopg
 import pytest
@@ -115,7 +116,7 @@ def test_a_simulation_leaves_the_items_of_others_alone_unless_told(
 def test_every_kind_of_deal_changes_what_it_says(database: psycopg.Connection) -> None:
     shop = Shop(database, random.Random(1))
     assert shop.fill() == ITEMS
-    for _ in shop.trade(rate=100_000, seconds=0.004):
+    for _ in shop.trade(rate=100_000, seconds=0.004, closing=Event()):
         pass
     kinds = {"sales": "till%", "deliveries": "delivery", "counts": "warehouse"}
     for kind, application in kinds.items():
