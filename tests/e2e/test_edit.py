@@ -1,6 +1,6 @@
 import psycopg
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from tests.e2e.conftest import open_live
 from tests.e2e.test_accessibility import assert_accessible
@@ -184,10 +184,10 @@ def test_hold_freezes_the_rows_counts_and_releases(
 
 
 def test_without_javascript_an_item_is_edited_on_a_page(
-    server: LiveServer, database: psycopg.Connection, browser: object
+    server: LiveServer, database: psycopg.Connection, browser: Browser
 ) -> None:
     item = make_item(database, name="apples", quantity=10)
-    context = browser.new_context(java_script_enabled=False)  # type: ignore[attr-defined]
+    context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
     page.goto(f"{server.url}/items/{item}/edit")
     database.execute("UPDATE inventory SET quantity = 7")

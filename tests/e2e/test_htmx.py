@@ -130,6 +130,23 @@ def test_all_swaps_of_one_frame_show_in_one_paint(puppet: Puppet, pieces: Pieces
     assert set(puppet.page.evaluate("[...window.seen]")) == {0, 100}
 
 
+def test_no_frame_could_be_taken_for_an_envelope(server: LiveServer, page: Page) -> None:
+    """What parses as JSON is treated as one: a frame is HTML from its first character."""
+    frames: list[str] = []
+    page.on("websocket", lambda socket: socket.on("framereceived", lambda frame: frames.append(str(frame))))
+    open_live(page, server.url)
+    eventually_in(page, lambda: frames)
+    assert all(frame.startswith("<hx-partial ") for frame in frames)
+
+
+def test_the_scripts_block_so_that_no_page_stays_dead(server: LiveServer, page: Page) -> None:
+    """With defer on separate files htmx may start before its extensions are there, without any error."""
+    page.goto(server.url)
+    scripts = page.locator("head script[src]")
+    assert scripts.count() == 3
+    assert page.locator("script[defer], script[async], script[type=module], body script").count() == 0
+
+
 @pytest.mark.parametrize("code", [1001, 1011, 1012, 1013])
 def test_a_closed_socket_comes_back_and_resumes(puppet: Puppet, code: int) -> None:
     puppet.sockets[-1].close(code=code)

@@ -31,6 +31,16 @@ def test_any_list_becomes_any_other(old: list[tuple[int, int]], new: list[tuple[
 
 
 @given(ROWS, ROWS)
+def test_no_swap_depends_on_another(old: list[tuple[int, int]], new: list[tuple[int, int]]) -> None:
+    """htmx finds all targets before it swaps any: a second swap of one target, or of one that comes, would be lost."""
+    before, after = snapshot(old), snapshot(new)
+    targets = [swap.target for swap in swaps(before, after)]
+    assert len(targets) == len(set(targets))
+    assert set(targets) <= {"#rows", *(f"#{row_id}" for row_id in shown(before))}
+    assert targets == ["#rows"] or "#rows" not in targets
+
+
+@given(ROWS, ROWS)
 def test_a_frame_that_arrives_twice_does_no_harm(old: list[tuple[int, int]], new: list[tuple[int, int]]) -> None:
     before, after = snapshot(old), snapshot(new)
     once = apply("rows", shown(before), swaps(before, after))
