@@ -27,9 +27,13 @@ class ItemState:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One committed change; `before` is None for an insert, `after` for a delete, both and `item_id` for a truncate."""
+    """One committed change; `before` is None for an insert, `after` for a delete, both and `item_id` for a truncate.
+
+    `xid` names the transaction that made it, as snapshots do: pages and cursors can tell whether they have seen it.
+    """
 
     id: int
+    xid: int
     operation: str
     item_id: int | None
     before: ItemState | None
@@ -39,7 +43,7 @@ class Change:
     def from_row(cls, row: Mapping[str, Any]) -> Self:
         """Read a row of the query `changes_since`."""
         before, after = _state(row, "before"), _state(row, "after")
-        return cls(row["id"], row["operation"], row["item_id"], before, after)
+        return cls(row["id"], row["xid"], row["operation"], row["item_id"], before, after)
 
 
 def _state(row: Mapping[str, Any], side: str) -> ItemState | None:

@@ -27,7 +27,7 @@ SELECT cursor::text, epoch FROM public.inventory_position;
 SELECT now_at.cursor::text AS cursor,
        CASE WHEN pg_snapshot_xmax(%(cursor)s::pg_snapshot) <= pg_snapshot_xmax(now_at.cursor)
             THEN now_at.epoch END AS epoch,
-       c.id, c.operation, c.item_id,
+       c.id, c.xid::text::bigint AS xid, c.operation, c.item_id,
        c.before_name, c.before_quantity, c.before_unit, c.before_location, c.before_reorder_level, c.before_code,
        public.inventory_searchable(c.before_name, c.before_code) AS before_searchable,
        c.after_name, c.after_quantity, c.after_unit, c.after_location, c.after_reorder_level, c.after_code,

@@ -54,7 +54,7 @@ def snapshot(quantity: int) -> Snapshot:
 
 
 def change(operation: str = "update") -> Change:
-    return Change(1, operation, 1, None, None)
+    return Change(1, 700, operation, 1, None, None)
 
 
 async def next_frame(cursor: Cursor, wake: asyncio.Event) -> str:
