@@ -4,8 +4,8 @@ import asyncio
 import logging
 from collections import OrderedDict
 from collections.abc import Iterator
-from contextlib import contextmanager
 
+from webapp.broadcast import Broadcast
 from webapp.changes import Changes, Event, Heard, Resync
 from webapp.database import Pool
 from webapp.history import History
@@ -14,6 +14,7 @@ from webapp.listener import Listener
 from webapp.live import CERTAIN_FOR_S, LiveView, Source
 from webapp.news import News
 from webapp.page import Page
+from webapp.payloads import PayloadLog
 from webapp.rendering import now_minutes
 from webapp.sources import ItemList, Pieces
 from webapp.summary import Summary
@@ -33,14 +34,17 @@ class Hub:
         self._pool = pool
         self._listener = listener
         self._pieces = pieces
-        self._items: OrderedDict[View | ItemView, LiveView] = OrderedDict()
+        self._items: dict[View | ItemView, LiveView] = {}
+        self._idle: OrderedDict[View | ItemView, None] = OrderedDict()
         self._pages: set[Page] = set()
         self._news = News()
-        self._sentence = ""
-        self._raw: set[asyncio.Queue[str | None]] = set()
+        self._beat = pieces.beat(now_minutes(), "")
+        self.beats = 0
+        self.broadcast = Broadcast()
+        self.payloads = PayloadLog(self.broadcast)
         self.history = History(pool)
         self.summary_source = Summary(pool, self.history, pieces)
-        self._summary = LiveView(self.summary_source)
+        self._summary = LiveView(self.summary_source, self.broadcast.wake)
 
     async def follow(self) -> None:
         """Hand on what the listener hears, for ever."""
@@ -64,36 +68,40 @@ class Hub:
         """Tell the pages regularly that they are live, as long as the change feed is sure of it."""
         while True:
             await asyncio.sleep(BEAT_S)
-            self._sentence = self._news.take()
-            for page in list(self._pages):
-                page.beat()
+            self._beat = self._pieces.beat(now_minutes(), self._news.take())
+            self.beats += 1
+            self.broadcast.wake(self._pages)
+            self.broadcast.wake(self.payloads.readers)
 
     def is_certain(self) -> bool:
         """Whether the change feed was read successfully a moment ago."""
         return self._listener.is_certain(CERTAIN_FOR_S)
 
-    @contextmanager
-    def open_page(self, view: View | ItemView) -> Iterator[Page]:
-        """Let a page follow a view while the context lasts; the page of an item has no summary."""
-        summary = None if isinstance(view, ItemView) else self._summary
-        page = Page(self._live(view), summary, self._beat_frame, self._pieces.waiting)
+    def open_page(self, view: View | ItemView) -> Page:
+        """Let a page look at a view until it is lost; the page of an item has no summary."""
+        live = self._live(view)
+        live.pages += 1
+        page = Page(self.broadcast, self, view, (live,) if isinstance(view, ItemView) else (live, self._summary))
         self._pages.add(page)
-        try:
-            yield page
-        finally:
-            self._pages.discard(page)
-            page.leave()
-            self._forget_idle_views()
+        return page
 
-    @contextmanager
-    def raw_payloads(self, limit: int) -> Iterator[asyncio.Queue[str | None]]:
-        """Give the raw payloads from now on; at most `limit` wait, then None says that the reader was too slow."""
-        queue: asyncio.Queue[str | None] = asyncio.Queue(limit + 1)
-        self._raw.add(queue)
-        try:
-            yield queue
-        finally:
-            self._raw.discard(queue)
+    def leave(self, page: Page) -> None:
+        """Forget a page. A few views that nobody looks at stay: who returns gets a difference, not everything."""
+        self._pages.discard(page)
+        live = self._items[page.view]
+        live.pages -= 1
+        if not live.pages:
+            self._idle[page.view] = None
+        while len(self._idle) > IDLE_VIEWS:
+            self._items.pop(self._idle.popitem(last=False)[0]).close()
+
+    def beat_text(self) -> str:
+        """Return the beat, one string for all pages, if the change feed is sure of what it told."""
+        return self._beat if self.is_certain() else ""
+
+    def waiting_text(self, count: int | None) -> str:
+        """Tell a page that is held how many changes wait for it."""
+        return self._pieces.waiting(count)
 
     def close(self) -> None:
         """Stop all refreshes."""
@@ -103,35 +111,19 @@ class Hub:
     def _handle_payload(self, payload: str) -> None:
         if self.summary_source.hear(payload):
             self._summary.touch()
-        for queue in list(self._raw):
-            if queue.qsize() >= queue.maxsize - 1:
-                self._raw.discard(queue)
-                queue.put_nowait(None)
-            else:
-                queue.put_nowait(payload)
+        self.payloads.add(payload)
 
     def _views(self) -> Iterator[LiveView]:
         yield from self._items.values()
         yield self._summary
 
     def _live(self, view: View | ItemView) -> LiveView:
+        self._idle.pop(view, None)
         if view not in self._items:
-            self._items[view] = LiveView(self._source(view))
-        self._items.move_to_end(view)
+            self._items[view] = LiveView(self._source(view), self.broadcast.wake)
         return self._items[view]
 
     def _source(self, view: View | ItemView) -> Source:
         if isinstance(view, ItemView):
             return ItemPage(view, self._pool, self._pieces, self.history)
         return ItemList(view, self._pool, self._pieces)
-
-    def _forget_idle_views(self) -> None:
-        """Keep a few views that nobody looks at: who returns gets a difference instead of everything."""
-        followed = {live for page in self._pages for live in page.views}
-        idle = [view for view, live in self._items.items() if live not in followed]
-        for view in idle[: max(0, len(idle) - IDLE_VIEWS)]:
-            self._items.pop(view).close()
-
-    def _beat_frame(self) -> str | None:
-        """Return the beat, one string for all pages, if the change feed is sure of what it told."""
-        return self._pieces.beat(now_minutes(), self._sentence) if self.is_certain() else None

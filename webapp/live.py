@@ -5,8 +5,8 @@ import logging
 import random
 import time
 from collections import OrderedDict
-from collections.abc import Iterable
-from typing import Protocol
+from collections.abc import Callable, Hashable, Iterable
+from typing import Any, Protocol
 
 import psycopg
 
@@ -42,10 +42,14 @@ class Source(Protocol):
 
 
 class LiveView:
-    """A view while people look at it, and for a while after: its newest snapshot and a few recent ones."""
+    """A view while people look at it, and for a while after: its newest snapshot and a few recent ones.
 
-    def __init__(self, source: Source) -> None:
+    `wake` is told who watches, whenever there may be something new to take.
+    """
+
+    def __init__(self, source: Source, wake: Callable[[Iterable[Any]], object]) -> None:
         self._source = source
+        self._wake = wake
         self._recent: OrderedDict[str, Snapshot] = OrderedDict()
         self._frames: dict[str, str] = {}
         self._snapshot: Snapshot | None = None
@@ -55,7 +59,8 @@ class LiveView:
         self._next_refresh_at = 0.0
         self.refreshes_started = 0
         self.refreshes_finished = 0
-        self.watchers: set[asyncio.Event] = set()
+        self.watchers: set[Hashable] = set()
+        self.pages = 0
 
     def hear(self, changes: Iterable[Change]) -> None:
         """Take note of committed changes; refresh if one can alter what is shown."""
@@ -79,17 +84,17 @@ class LiveView:
         if self._refreshing is not None:
             self._refreshing.cancel()
 
-    def watch(self, wake: asyncio.Event, revision: str) -> "Cursor":
-        """Let `wake` be set at each new snapshot; return the cursor of a page that shows `revision`."""
-        self.watchers.add(wake)
+    def watch(self, watcher: Hashable, revision: str) -> "Cursor":
+        """Wake a watcher at each new snapshot; return the cursor of a page that shows `revision`."""
+        self.watchers.add(watcher)
         if self._dirty or revision not in self._recent:
             self.touch()
-        wake.set()
+        self._wake((watcher,))
         return Cursor(self, revision, not_before=self.refreshes_started + 1 if self._dirty else 0)
 
-    def unwatch(self, wake: asyncio.Event) -> None:
+    def unwatch(self, watcher: Hashable) -> None:
         """Forget a watcher."""
-        self.watchers.discard(wake)
+        self.watchers.discard(watcher)
 
     def frame_since(self, revision: str) -> tuple[str | None, str]:
         """Return the frame for a page that shows `revision`, None if it shows all, and the newest revision."""
@@ -146,8 +151,7 @@ class LiveView:
         self._recent.move_to_end(snapshot.revision)
         if len(self._recent) > RECENT_SNAPSHOTS:
             self._recent.popitem(last=False)
-        for wake in self.watchers:
-            wake.set()
+        self._wake(self.watchers)
 
 
 def _log_failure(error: Exception) -> None:
@@ -159,6 +163,8 @@ def _log_failure(error: Exception) -> None:
 
 class Cursor:
     """What one page shows of a live view. A page that was away, is slow or is new differs only in its revision."""
+
+    __slots__ = ("_not_before", "_revision", "view")
 
     def __init__(self, view: LiveView, revision: str, *, not_before: int) -> None:
         self.view = view

@@ -85,7 +85,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.pool, app.state.hub = pool, _make_hub(database, pool, app.state.pieces, bell)
         app.state.change_feed = ChangeFeed(pool, bell)
         stack.callback(app.state.hub.close)
-        for work in (app.state.hub.follow(), app.state.hub.beat()):
+        hub = app.state.hub
+        for work in (hub.follow(), hub.beat(), hub.broadcast.run()):
             stack.push_async_callback(_stop, _start(work))
         yield
 

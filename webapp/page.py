@@ -1,75 +1,134 @@
 """One open page, as the server sees it: what it shows, whether it is held, and what to send it next."""
 
-import asyncio
-from collections.abc import Callable
+import json
+import time
+from typing import Protocol
 
-from webapp.live import Cursor, LiveView
+from webapp.client import POLICY_VIOLATION, Client, Frames, Refusal, Waker, framed
+from webapp.item_view import ItemView
+from webapp.live import REFRESH_BURST, REFRESH_INTERVAL_S, Cursor, LiveView
+from webapp.views import View
 
+RESUME_LIMIT_S = 15.0
 UNTOLD = -1
+NOTHING = ("", "", "")
 
 
-class Page:
-    """The cursors of what a page shows, and a wake-up for whoever writes to its socket.
+class Company(Protocol):
+    """What all pages share, the hub."""
+
+    beats: int
+
+    def leave(self, page: "Page") -> None:
+        """Forget a page."""
+
+    def beat_text(self) -> str:
+        """Return the newest beat; nothing if the change feed is not sure of what it told."""
+
+    def waiting_text(self, count: int | None) -> str:
+        """Tell a page that is held how many changes wait for it."""
+
+
+class Page(Client):
+    """The cursors of what a page shows, and which beat it has heard.
 
     A held page is one that asked not to be written to: its cursor stays where it is, and it is told how much waits.
     """
 
+    __slots__ = (
+        "_beat_told",
+        "_company",
+        "_is_held",
+        "_items",
+        "_resume_by",
+        "_summary",
+        "_waiting_told",
+        "view",
+        "views",
+    )
+
     def __init__(
         self,
-        items: LiveView,
-        summary: LiveView | None,
-        beat_frame: Callable[[], str | None],
-        waiting_frame: Callable[[int | None], str],
+        waker: Waker,
+        company: Company,
+        view: View | ItemView,
+        views: tuple[LiveView, ...],
     ) -> None:
-        self.views = (items, summary) if summary else (items,)
-        self._beat_frame = beat_frame
-        self._waiting_frame = waiting_frame
-        self._cursors: tuple[Cursor, ...] = ()
-        self._beat_is_due = False
+        super().__init__(waker)
+        self.view = view
+        self.views = views
+        self._company = company
+        self._items: Cursor | None = None
+        self._summary: Cursor | None = None
+        self._beat_told = UNTOLD
         self._is_held = False
         self._waiting_told: int | None = UNTOLD
-        self.wake = asyncio.Event()
+        self._resume_by = time.monotonic() + RESUME_LIMIT_S
 
-    def resume(self, items_revision: str, summary_revision: str, *, hold: bool = False) -> None:
-        """Follow the views from what the page says it shows; it shall hear at once that it is live."""
-        self._beat_is_due = True
-        self._is_held, self._waiting_told = hold, UNTOLD
-        revisions = (items_revision, summary_revision)
-        self._cursors = tuple(view.watch(self.wake, each) for view, each in zip(self.views, revisions, strict=False))
-
-    def leave(self) -> None:
+    def lost(self) -> None:
         """Follow no longer."""
+        super().lost()
         for view in self.views:
-            view.unwatch(self.wake)
+            view.unwatch(self)
+        self._company.leave(self)
 
-    def beat(self) -> None:
-        """Tell the page that it is live, as soon as what it shows is certain."""
-        self._beat_is_due = True
-        self.wake.set()
+    def hear(self, text: str) -> None:
+        """Follow the views from what the page says it shows; it shall hear at once that it is live."""
+        message = _parse(text)
+        self._beat_told = self._waiting_told = UNTOLD
+        self._is_held = bool(message.get("hold"))
+        self._items = self.views[0].watch(self, _revision(message, "revision"))
+        if len(self.views) > 1:
+            self._summary = self.views[1].watch(self, _revision(message, "summary"))
 
-    async def next_frame(self) -> str:
-        """Wait for something to send: whatever the page lacks, in one frame, never older states."""
-        while True:
-            await self.wake.wait()
-            self.wake.clear()
-            if self._cursors and (frame := self._take_items() + self._take_summary() + self._due_beat()):
-                return frame
+    def take(self) -> Frames | None:
+        """Return whatever the page lacks, in one frame, never older states."""
+        if self._items is None:
+            if time.monotonic() > self._resume_by:
+                raise Refusal(POLICY_VIOLATION, "no resume message")
+            return None
+        parts = (self._take_items(self._items), self._take_summary(), self._take_beat())
+        if parts == NOTHING:
+            return None
+        self._wait_for_turn()
+        return framed(parts)
 
-    def _take_items(self) -> str:
-        cursor = self._cursors[0]
+    def _wait_for_turn(self) -> None:
+        """Views are refreshed at different moments; a page gets no more frames for that than one view makes."""
+        burst_began_at = time.monotonic() - (REFRESH_BURST - 1) * REFRESH_INTERVAL_S
+        self.not_before = max(self.not_before, burst_began_at) + REFRESH_INTERVAL_S
+
+    def _take_items(self, cursor: Cursor) -> str:
         if not self._is_held:
             return cursor.take_frame() or ""
         waiting = cursor.count_waiting()
         if waiting == self._waiting_told:
             return ""
         self._waiting_told = waiting
-        return self._waiting_frame(waiting)
+        return self._company.waiting_text(waiting)
 
     def _take_summary(self) -> str:
-        return "".join(cursor.take_frame() or "" for cursor in self._cursors[1:])
+        return (self._summary.take_frame() or "") if self._summary else ""
 
-    def _due_beat(self) -> str:
-        if not (self._beat_is_due and all(view.is_certain() for view in self.views)):
+    def _take_beat(self) -> str:
+        """Tell the page that it is live, as soon as what it shows is certain."""
+        if self._beat_told == self._company.beats or not all(view.is_certain() for view in self.views):
             return ""
-        self._beat_is_due = False
-        return self._beat_frame() or ""
+        self._beat_told = self._company.beats
+        return self._company.beat_text()
+
+
+def _parse(text: str) -> dict[str, object]:
+    """Read a resume message. Raises `Refusal`."""
+    try:
+        message = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise Refusal(POLICY_VIOLATION, "not JSON") from error
+    if not isinstance(message, dict) or message.get("type") != "resume":
+        raise Refusal(POLICY_VIOLATION, "not a resume message")
+    return message
+
+
+def _revision(message: dict[str, object], name: str) -> str:
+    value = message.get(name)
+    return value if isinstance(value, str) else ""

@@ -14,7 +14,7 @@ from websockets.sync.client import ClientConnection, connect
 from tests.factories import make_item
 from tests.server import LiveServer
 from tests.waiting import eventually
-from webapp import socket as socket_module
+from webapp import client, connection, page, payloads
 
 RESUME = json.dumps({"type": "resume", "revision": "", "summary": ""})
 
@@ -90,7 +90,7 @@ def test_whatever_revision_is_claimed_the_whole_view_comes(live: ClientConnectio
 def test_nothing_is_sent_before_the_page_has_said_what_it_shows(
     shared_server: LiveServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(socket_module, "RESUME_LIMIT_S", 0.3)
+    monkeypatch.setattr(page, "RESUME_LIMIT_S", 0.3)
     with connect(f"{shared_server.socket_url}/live") as silent, pytest.raises(ConnectionClosed):
         silent.recv(timeout=10)
     assert (silent.close_code, silent.close_reason) == (1008, "no resume message")
@@ -127,7 +127,7 @@ def test_clients_that_vanish_in_any_state_leave_nothing_behind(
                 with suppress(OSError):
                     opened.socket.shutdown(socket.SHUT_RDWR)
     hub = shared_server.app.state.hub
-    eventually(lambda: not hub._pages and not hub._raw)
+    eventually(lambda: not hub._pages and not hub.payloads.readers)
     told = [record for record in uvicorn_log.records if record.name == "uvicorn.error"]
     assert [record.getMessage() for record in told if record.levelno >= logging.ERROR] == []
 
@@ -152,22 +152,23 @@ def test_programs_get_what_anybody_notifies_as_it_is(
 def test_a_program_that_does_not_read_is_dropped_and_others_are_not(
     shared_server: LiveServer, shared: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(socket_module, "MAX_WAITING_PAYLOADS", 50)
+    monkeypatch.setattr(payloads, "MAX_WAITING_PAYLOADS", 50)
+    monkeypatch.setattr(connection, "GOODBYE_LIMIT_S", 10)
     address = f"{shared_server.socket_url}/messages"
     with connect(address, sock=narrow_socket(shared_server), max_queue=1) as slow, connect(address) as quick:
         for number in range(1_500):
             payload = f"{number} {'x' * 7_900}"
             shared.execute("SELECT pg_notify('messages_channel', %s)", [payload])
             assert quick.recv(timeout=10) == payload
-        eventually(lambda: len(shared_server.app.state.hub._raw) == 1)
+        eventually(lambda: len(shared_server.app.state.hub.payloads.readers) == 1)
         assert closing(slow) == (1013, "too slow a reader")
 
 
 def test_a_page_that_never_reads_is_left_after_a_while(
     shared_server: LiveServer, shared: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(socket_module, "WRITE_LIMIT_S", 0.3)
-    monkeypatch.setattr(socket_module, "GOODBYE_LIMIT_S", 0.1)
+    monkeypatch.setattr(client, "WRITE_LIMIT_S", 0.3)
+    monkeypatch.setattr(connection, "GOODBYE_LIMIT_S", 0.1)
     with shared.transaction():
         for number in range(50):
             make_item(shared, name=f"{number:0>4}{'<' * 196}", location="<" * 200)

@@ -71,6 +71,15 @@ async def settled(view: LiveView) -> None:
         await asyncio.wait_for(asyncio.shield(view._refreshing), 5)
 
 
+def wake(events: Iterable[asyncio.Event]) -> None:
+    for event in events:
+        event.set()
+
+
+def live_view(shelf: Shelf) -> LiveView:
+    return LiveView(shelf, wake)
+
+
 async def watching(view: LiveView, revision: str = "") -> tuple[Cursor, asyncio.Event]:
     wake = asyncio.Event()
     cursor = view.watch(wake, revision)
@@ -79,19 +88,19 @@ async def watching(view: LiveView, revision: str = "") -> tuple[Cursor, asyncio.
 
 
 async def test_a_page_that_shows_all_gets_nothing() -> None:
-    view = LiveView(Shelf())
+    view = live_view(Shelf())
     cursor, _ = await watching(view, snapshot(1).revision)
     assert cursor.take_frame() is None
 
 
 async def test_a_page_of_unknown_revision_gets_everything() -> None:
-    cursor, wake = await watching(LiveView(Shelf()), "of another server")
+    cursor, wake = await watching(live_view(Shelf()), "of another server")
     assert await next_frame(cursor, wake) == f"innerMorph {row('item-1', '1')}"
 
 
 async def test_a_change_gives_the_difference() -> None:
     shelf = Shelf()
-    view = LiveView(shelf)
+    view = live_view(shelf)
     cursor, wake = await watching(view, snapshot(1).revision)
     shelf.quantity = 2
     view.hear([change()])
@@ -100,7 +109,7 @@ async def test_a_change_gives_the_difference() -> None:
 
 async def test_a_change_that_cannot_touch_the_view_costs_no_query() -> None:
     shelf = Shelf()
-    view = LiveView(shelf)
+    view = live_view(shelf)
     await watching(view)
     view.hear([change("elsewhere")])
     await settled(view)
@@ -109,7 +118,7 @@ async def test_a_change_that_cannot_touch_the_view_costs_no_query() -> None:
 
 async def test_all_who_look_at_the_same_share_one_query_and_one_frame() -> None:
     shelf = Shelf()
-    view = LiveView(shelf)
+    view = live_view(shelf)
     pages = [await watching(view, snapshot(1).revision) for _ in range(5)]
     shelf.quantity = 2
     view.hear([change()])
@@ -121,7 +130,7 @@ async def test_all_who_look_at_the_same_share_one_query_and_one_frame() -> None:
 
 async def test_a_change_while_nobody_looks_is_not_answered_from_old_rows() -> None:
     shelf = Shelf()
-    view = LiveView(shelf)
+    view = live_view(shelf)
     _, wake = await watching(view, snapshot(1).revision)
     view.unwatch(wake)
     shelf.quantity = 2
@@ -132,7 +141,7 @@ async def test_a_change_while_nobody_looks_is_not_answered_from_old_rows() -> No
 
 async def test_a_dirty_view_is_refreshed_before_it_answers() -> None:
     shelf = Shelf()
-    view = LiveView(shelf)
+    view = live_view(shelf)
     await watching(view)
     shelf.quantity = 2
     shelf.gate.clear()
@@ -145,7 +154,7 @@ async def test_a_dirty_view_is_refreshed_before_it_answers() -> None:
 
 async def test_a_change_during_a_query_makes_another() -> None:
     shelf = Shelf()
-    view = LiveView(shelf)
+    view = live_view(shelf)
     cursor, wake = await watching(view, snapshot(1).revision)
     shelf.gate.clear()
     shelf.started.clear()
@@ -159,7 +168,7 @@ async def test_a_change_during_a_query_makes_another() -> None:
 
 async def test_one_refresh_at_a_time_and_bursts_are_coalesced() -> None:
     shelf = Shelf()
-    view = LiveView(shelf)
+    view = live_view(shelf)
     cursor, wake = await watching(view, snapshot(1).revision)
     began = asyncio.get_running_loop().time()
     for quantity in range(2, 200):
@@ -175,7 +184,7 @@ async def test_one_refresh_at_a_time_and_bursts_are_coalesced() -> None:
 
 async def test_a_tab_that_was_away_for_a_few_changes_gets_a_difference() -> None:
     shelf = Shelf()
-    view = LiveView(shelf)
+    view = live_view(shelf)
     _, wake = await watching(view, snapshot(1).revision)
     for quantity in (2, 3, 4):
         shelf.quantity = quantity
@@ -188,7 +197,7 @@ async def test_a_tab_that_was_away_for_a_few_changes_gets_a_difference() -> None
 
 async def test_a_view_that_cannot_be_read_is_not_certain_and_recovers() -> None:
     shelf = Shelf()
-    view = LiveView(shelf)
+    view = live_view(shelf)
     shelf.failures = [psycopg.OperationalError("gone"), RuntimeError("a defect")]
     cursor = view.watch(wake := asyncio.Event(), "")
     assert not view.is_certain()
@@ -198,7 +207,7 @@ async def test_a_view_that_cannot_be_read_is_not_certain_and_recovers() -> None:
 
 
 async def test_claimed_revisions_take_no_memory() -> None:
-    view = LiveView(Shelf())
+    view = live_view(Shelf())
     await watching(view)
     frames = {view.frame_since(f"made up {number}") for number in range(100)}
     assert len(frames) == len(view._frames) == 1

@@ -1,0 +1,81 @@
+"""Who is due gets what it lacks: one frame for all in the same state, in slices, and nobody waits for a slow client."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Iterable
+
+from webapp.client import Client, Refusal
+
+logger = logging.getLogger(__name__)
+
+SLICE = 128  # clients between two turns of whatever else waits for the loop: about a millisecond
+TICK_S = 0.025
+INTERNAL_ERROR = 1011
+
+
+class Broadcast:
+    """Writes to the clients that are due.
+
+    A client is due or not: nothing is queued for it. A connection that is behind is passed over, and gets the newest
+    state when it has drained; a client that had its share of frames is due again at its next turn.
+    """
+
+    def __init__(self) -> None:
+        self._due: set[Client] = set()
+        self._woken = asyncio.Event()
+        self._later: dict[int, set[Client]] = {}
+
+    def wake(self, clients: Iterable[Client]) -> None:
+        """Note that there may be something to write to clients."""
+        self._due.update(clients)
+        self._woken.set()
+
+    async def run(self) -> None:
+        """Write to whoever is due, for ever."""
+        while True:
+            await self._woken.wait()
+            self._woken.clear()
+            due, self._due = self._due, set()
+            while due:
+                self._serve_slice(due)
+                await asyncio.sleep(0)
+
+    def _serve_slice(self, due: set[Client]) -> None:
+        now = time.monotonic()
+        for _ in range(min(SLICE, len(due))):
+            client = due.pop()
+            try:
+                self._serve(client, now)
+            except Refusal as refusal:
+                _close(client, refusal)
+            except Exception:
+                logger.exception("a client cannot be written to")
+                _close(client, Refusal(INTERNAL_ERROR, "an error of the server"))
+
+    def _serve(self, client: Client, now: float) -> None:
+        connection = client.connection
+        if connection is None:
+            return
+        if connection.behind_since is not None:
+            client.wait(connection.behind_since, now)
+        elif client.not_before > now:
+            self._postpone(client)
+        elif frames := client.take():
+            connection.write(frames)
+
+    def _postpone(self, client: Client) -> None:
+        """Wake a client at its turn, together with all whose turn is about then."""
+        tick = int(client.not_before / TICK_S) + 1
+        if tick not in self._later:
+            self._later[tick] = set()
+            asyncio.get_running_loop().call_later(tick * TICK_S - time.monotonic(), self._wake_postponed, tick)
+        self._later[tick].add(client)
+
+    def _wake_postponed(self, tick: int) -> None:
+        self.wake(self._later.pop(tick))
+
+
+def _close(client: Client, refusal: Refusal) -> None:
+    if client.connection is not None:
+        client.connection.close(refusal.code, refusal.reason)
