@@ -4,6 +4,7 @@
     python3 dev.py serve        the page on http://127.0.0.1:8000, with a PostgreSQL of its own
     python3 dev.py test         all tests, browser included; arguments go to pytest
     python3 dev.py check        the linters and the type checker
+    python3 dev.py bench        speed beside peers on the same machine; --quick takes 3 minutes
     python3 dev.py psql         the database; this and all other words go to `live-inventory`
 
 The locked packages go to .venv, and only when requirements.lock has changed.
@@ -43,6 +44,8 @@ def main() -> None:
     if command == "test":
         run(PYTHON, "-m", "tests.browser") or sys.exit(1)
         become("pytest", *(arguments or ["-n", "2"]))
+    elif command == "bench":
+        become("tests.benchmarks", *arguments)
     elif command == "check":
         sys.exit(check() or 0)
     else:
