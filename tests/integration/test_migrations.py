@@ -16,6 +16,7 @@ from webapp import migrations
 from webapp.migrations import Migration, all_migrations, migrate
 from webapp.settings import SetupError
 
+TRIGRAMS = "SELECT to_regclass('inventory_searchable_trigrams') IS NOT NULL"
 NAMES = [migration.name for migration in all_migrations()]
 
 
@@ -153,6 +154,54 @@ def test_a_lock_that_is_never_let_go_is_told(empty_url: str, monkeypatch: pytest
 def test_a_wrong_address_is_told(empty_url: str, change: dict[str, str | int], help_line: str) -> None:
     with pytest.raises(SetupError, match=help_line):
         migrate(make_conninfo(empty_url, **change))
+
+
+def test_a_role_that_may_not_create_extensions_does_without_the_index_that_needs_one(
+    empty_url: str, owner_url: str
+) -> None:
+    run(empty_url, f'GRANT USAGE, CREATE ON SCHEMA public TO "{_user(owner_url)}"')
+    assert migrate(owner_url) == NAMES
+    assert run(owner_url, TRIGRAMS) == [(False,)]
+    migrated = run(owner_url, "INSERT INTO inventory (name, quantity) VALUES ('apples', 1) RETURNING name")
+    assert migrated == [("apples",)]
+
+
+def test_an_extension_that_lies_elsewhere_is_found(empty_url: str) -> None:
+    run(empty_url, "CREATE SCHEMA extensions; CREATE EXTENSION pg_trgm SCHEMA extensions")
+    migrate(empty_url)
+    assert run(empty_url, TRIGRAMS) == [(True,)]
+
+
+def test_indexes_that_were_made_before_are_left_as_they_are(empty_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(migrations, "all_migrations", lambda: all_migrations()[: NAMES.index("0006_views")])
+    migrate(empty_url)
+    run(empty_url, 'CREATE INDEX inventory_location_name ON inventory (location, (inventory_fold(name)) COLLATE "C")')
+    made = run(empty_url, "SELECT 'inventory_location_name'::regclass::oid")
+    monkeypatch.undo()
+    migrate(empty_url)
+    assert run(empty_url, "SELECT 'inventory_location_name'::regclass::oid") == made
+
+
+def test_folding_faster_changes_no_result(empty_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(migrations, "all_migrations", lambda: all_migrations()[: NAMES.index("0006_views")])
+    migrate(empty_url)
+    texts = [
+        *map(chr, range(1, 0x250)),
+        " \t\n\v\f\rA b\x1c ",
+        " İI\u0307 ",
+        "ΟΔΥΣΣΕΥΣ",
+        "e\u0301",
+        "\u00a0x\ufeff",
+        "",
+        " ",
+    ]
+    folded = "SELECT inventory_fold(text) FROM unnest(%s::text[]) WITH ORDINALITY AS t (text, n) ORDER BY n"
+    with psycopg.connect(empty_url, autocommit=True) as connection:
+        before = connection.execute(folded, [texts]).fetchall()
+        monkeypatch.undo()
+        migrate(empty_url)
+        assert connection.execute(folded, [texts]).fetchall() == before
+        assert connection.execute("SELECT inventory_fold(NULL)").fetchone() == (None,)
 
 
 def test_line_ends_of_a_checkout_do_not_change_a_checksum(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
