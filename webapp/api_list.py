@@ -11,11 +11,10 @@ from webapp.api_models import ItemPage, ListQuery, StockItem
 from webapp.cursors import read_cursor, unusable, write_cursor
 from webapp.database import Pool, fetch
 from webapp.items import MAX_ID, Item
+from webapp.matching import Matcher
 from webapp.problems import of_kind
-from webapp.queries import QUERIES, ordered
+from webapp.queries import may_be_missing, ordered
 from webapp.views import View
-
-MAY_BE_MISSING = ("unit", "location", "reorder_level", "code")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +45,7 @@ class Place:
             return "after_the_exact"
         if self.key is None:
             return "after_a_gap"
-        return "after_a_value" if column in MAY_BE_MISSING else "after_a_value_of_all"
+        return "after_a_value" if may_be_missing(column) else "after_a_value_of_all"
 
 
 async def list_items(pool: Pool, query: ListQuery, view: View) -> ItemPage:
@@ -59,14 +58,12 @@ async def list_items(pool: Pool, query: ListQuery, view: View) -> ItemPage:
 
 
 async def _rows(pool: Pool, view: View, place: Place | None, limit: int) -> list[dict[str, Any]]:
-    (folded,) = await fetch(pool, QUERIES["fold"], {"text": view.q})
-    filters = {"needle": folded["folded"], "location": view.location, "low": view.low}
+    matcher = await Matcher.of(view.filter, pool)
     start = place.start(view.column) if place else "from_the_start"
-    gaps = view.column in MAY_BE_MISSING
-    statement = ordered("list_items", view.column, descending=view.descending, start=start, gaps=gaps)
+    statement = ordered("list_items", view.column, descending=view.descending, start=start)
     after = {"key": place.key, "id": place.id} if place else {}
     try:
-        return await fetch(pool, statement, {**filters, **after, "limit": limit})
+        return await fetch(pool, statement, {**matcher.parameters, **after, "limit": limit})
     except psycopg.DataError as error:  # a key that this column cannot have: somebody has made the cursor up
         raise unusable("This is no cursor of ours.") from error
 

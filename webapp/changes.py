@@ -1,7 +1,9 @@
 """What the change feed says: committed changes of items, and the moments when only a fresh look helps."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from enum import IntEnum
+from operator import itemgetter
 from typing import Any, Self
 
 from webapp.items import is_low
@@ -9,7 +11,10 @@ from webapp.items import is_low
 
 @dataclass(frozen=True, slots=True)
 class ItemState:
-    """An item's user columns on one side of a change; `searchable` is what the database looks for a search text in."""
+    """An item's user columns on one side of a change, and what the database compares in place of its texts.
+
+    `searchable` is what it looks for a search text in; it sorts by the folded texts, by code points.
+    """
 
     name: str
     quantity: int
@@ -18,6 +23,10 @@ class ItemState:
     reorder_level: int | None
     code: str | None
     searchable: str
+    folded_name: str
+    folded_unit: str | None
+    folded_location: str | None
+    folded_code: str | None
 
     @property
     def is_low(self) -> bool:
@@ -42,15 +51,20 @@ class Change:
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Self:
         """Read a row of the query `changes_since`."""
-        before, after = _state(row, "before"), _state(row, "after")
+        before = None if row["before_name"] is None else ItemState(*_BEFORE(row))
+        after = None if row["after_name"] is None else ItemState(*_AFTER(row))
         return cls(row["id"], row["xid"], row["operation"], row["item_id"], before, after)
 
 
-def _state(row: Mapping[str, Any], side: str) -> ItemState | None:
-    if row[f"{side}_name"] is None:
-        return None
-    columns = ("name", "quantity", "unit", "location", "reorder_level", "code", "searchable")
-    return ItemState(*(row[f"{side}_{column}"] for column in columns))
+_BEFORE, _AFTER = (itemgetter(*(f"{side}_{field.name}" for field in fields(ItemState))) for side in ("before", "after"))
+
+
+class Touch(IntEnum):
+    """How much of what is shown a change can alter: nothing, only figures that are known already, or all of it."""
+
+    NOTHING = 0
+    FIGURES = 1
+    ALL = 2
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from psycopg.rows import TupleRow
 
 from webapp.csv_files import BOM, to_csv
 from webapp.database import dedicated_conninfo
+from webapp.matching import Matcher
 from webapp.queries import QUERIES, ordered
 from webapp.views import View
 
@@ -27,7 +28,7 @@ async def export_csv(url: str, view: View) -> AsyncIterator[bytes]:
         await connection.execute(QUERIES["limit_export"])
         needle = await (await connection.execute(QUERIES["fold"], {"text": view.q})).fetchone() or ("",)
         async with connection.cursor(name="export") as cursor:
-            await cursor.execute(query, {"needle": needle[0], "location": view.location, "low": view.low})
+            await cursor.execute(query, Matcher(view.filter, needle[0]).parameters)
             rows: list[TupleRow] = await cursor.fetchmany(BATCH_ROWS)
             yield (BOM + to_csv([COLUMNS])).encode()
             while rows:

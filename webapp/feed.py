@@ -20,6 +20,7 @@ class FeedConnection:
         self._connection = connection
         self._answer_limit_s = answer_limit_s
         self._payloads: list[str] = []
+        self._hinted = asyncio.Event()
         connection.add_notify_handler(self._hear)
 
     async def listen(self) -> bool:
@@ -42,19 +43,23 @@ class FeedConnection:
         taken, self._payloads = self._payloads, []
         return taken
 
+    def hint(self) -> None:
+        """End the wait for a hint that is on, or else the next one."""
+        self._hinted.set()
+
     async def wait_for_hint(self, timeout_s: float) -> None:
         """Return at the first notification, or after the time of the safety poll."""
         self._drain()  # what came right behind the last answer is read already, and the socket would not tell
         if self._payloads:
             return
-        readable = asyncio.Event()
         loop, descriptor = asyncio.get_running_loop(), self._connection.fileno()
-        loop.add_reader(descriptor, readable.set)
+        loop.add_reader(descriptor, self.hint)
         try:
             with suppress(TimeoutError):
-                await asyncio.wait_for(readable.wait(), timeout_s)
+                await asyncio.wait_for(self._hinted.wait(), timeout_s)
         finally:
             loop.remove_reader(descriptor)
+            self._hinted.clear()
         self._drain()
 
     def _drain(self) -> None:

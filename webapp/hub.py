@@ -2,11 +2,12 @@
 
 import asyncio
 import logging
+import time
 from collections import OrderedDict
 from collections.abc import Iterator
 
 from webapp.broadcast import Broadcast
-from webapp.changes import Changes, Event, Heard, Resync
+from webapp.changes import Change, Changes, Event, Heard, Resync
 from webapp.database import Pool
 from webapp.history import History
 from webapp.item_view import ItemPage, ItemView
@@ -18,13 +19,15 @@ from webapp.payloads import PayloadLog
 from webapp.rendering import now_minutes
 from webapp.sources import ItemList, Pieces
 from webapp.summary import Summary
+from webapp.tallies import Tallies
 from webapp.views import View
 
 logger = logging.getLogger(__name__)
 
 BEAT_S = 1.5
 IDLE_VIEWS = 200
-COMPARED_CHANGES = 500  # beyond that, comparing them with every view takes longer than a needless query
+SLICE_S = 0.01  # for so long many changes and views keep everything else waiting
+CATCH_UP_S = 0.25  # a page waits no longer for the change feed, and has the database count
 
 
 class Hub:
@@ -43,26 +46,41 @@ class Hub:
         self.broadcast = Broadcast()
         self.payloads = PayloadLog(self.broadcast)
         self.history = History(pool)
-        self.summary_source = Summary(pool, self.history, pieces)
+        self.tallies = Tallies(pool)
+        self.summary_source = Summary(self.tallies, self.history, pieces)
         self._summary = LiveView(self.summary_source, self.broadcast.wake)
 
     async def follow(self) -> None:
         """Hand on what the listener hears, for ever."""
         async for event in self._listener.events():
-            self.handle(event)
+            await self.handle(event)
 
-    def handle(self, event: Event) -> None:
-        """Hand one event to the views that it can touch."""
+    async def handle(self, event: Event) -> None:
+        """Hand one event to the tallies and the views."""
         match event:
             case Heard(payload):
                 self._handle_payload(payload)
-            case Changes(changes) if len(changes) <= COMPARED_CHANGES:
+            case Changes(changes):
                 self._news.hear(changes)
-                for view in self._views():
-                    view.hear(changes)
-            case Changes() | Resync():
+                await self._hand_on(changes)
+            case Resync():
+                for tally in self.tallies:
+                    tally.make_void()
                 for view in self._views():
                     view.touch()
+
+    async def _hand_on(self, changes: tuple[Change, ...]) -> None:
+        """In slices: whoever comes in between finds what is true already, or is told soon."""
+        ends_at = time.monotonic() + SLICE_S
+        for listening in (*self.tallies, *self._views()):
+            listening.hear(changes)
+            if time.monotonic() > ends_at:
+                await asyncio.sleep(0)
+                ends_at = time.monotonic() + SLICE_S
+
+    async def catch_up(self) -> bool:
+        """Wait until all that is committed now has been told; return whether the change feed managed it in time."""
+        return self.is_certain() and await self._listener.catch_up(CATCH_UP_S)
 
     async def beat(self) -> None:
         """Tell the pages regularly that they are live, as long as the change feed is sure of it."""
@@ -126,4 +144,8 @@ class Hub:
     def _source(self, view: View | ItemView) -> Source:
         if isinstance(view, ItemView):
             return ItemPage(view, self._pool, self._pieces, self.history)
-        return ItemList(view, self._pool, self._pieces)
+        return self.item_list(view)
+
+    def item_list(self, view: View) -> ItemList:
+        """Return the source of a view's items."""
+        return ItemList(view, self._pool, self.tallies, self._pieces)

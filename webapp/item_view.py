@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from webapp.changes import Change
+from webapp.changes import Change, Touch
 from webapp.charts import Level, step_chart
 from webapp.cover import Consumption, Cover
 from webapp.database import Pool, fetch
@@ -82,7 +82,7 @@ class ItemPage:
         self._pieces = pieces
         self._history = history
 
-    async def load(self) -> Snapshot:
+    async def load(self, touch: Touch) -> Snapshot:  # noqa: ARG002
         """Read and render what is to be shown now."""
         return self.render(await self.read())
 
@@ -111,9 +111,10 @@ class ItemPage:
         elements["title"] = elements.pop("item-title")
         return Snapshot({"facts": facts, "history": tuple(map(self._pieces.logged, story.changes))}, elements, build())
 
-    def touched_by(self, change: Change, shown: Snapshot | None) -> bool:  # noqa: ARG002
-        """Whether it is a change of this item, or the one that removed all."""
-        return change.item_id in (self.view.item_id, None)
+    def touched_by(self, changes: tuple[Change, ...]) -> Touch:
+        """Whether one is a change of this item, or the one that removed all."""
+        is_touched = any(change.item_id in (self.view.item_id, None) for change in changes)
+        return Touch.ALL if is_touched else Touch.NOTHING
 
     def highlight(self, entry: Entry, before: Entry | None) -> str:
         """Render a fact with a mark if it changed; a change that came needs no mark of its own."""

@@ -38,10 +38,24 @@ class Listener:
         self._cursor: str | None = None
         self._warned_of_pooler = False
         self.certain_at = float("-inf")
+        self._feed: FeedConnection | None = None
+        self._told = asyncio.Event()
 
     def is_certain(self, within_s: float) -> bool:
         """Whether all that was committed up to a moment in the last `within_s` seconds has been told."""
         return time.monotonic() - self.certain_at <= within_s
+
+    async def catch_up(self, within_s: float) -> bool:
+        """Look at once, not at the next hint; return whether all that is committed now was told within a time."""
+        asked_at = time.monotonic()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                while self.certain_at < asked_at:
+                    told = self._told
+                    if self._feed is not None:
+                        self._feed.hint()
+                    await told.wait()
+        return self.certain_at >= asked_at
 
     async def events(self) -> AsyncGenerator[Event, None]:
         """Yield events; each committed change exactly once, unless `Resync` stands for it."""
@@ -86,7 +100,10 @@ class Listener:
     async def _read(self, feed: FeedConnection) -> AsyncGenerator[Event, None]:
         if await self._enter_epoch(feed):
             yield Resync()
+        self._feed = feed
         while True:
+            self._told.set()
+            self._told = asyncio.Event()
             for payload in feed.take_payloads():
                 yield Heard(payload)
             asked_at = time.monotonic()

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import psycopg
 
-from webapp.changes import Change
+from webapp.changes import Change, Touch
 from webapp.difference import Entry, Partial, Snapshot, count_changed, difference, everything
 
 logger = logging.getLogger(__name__)
@@ -25,11 +25,11 @@ RETRY_S = (0.1, 1.0)
 class Source(Protocol):
     """What a live view shows: how to read it, what touches it, and how its pieces are rendered."""
 
-    async def load(self) -> Snapshot:
-        """Read and render what is to be shown now, with one statement per list."""
+    async def load(self, touch: Touch) -> Snapshot:
+        """Read and render what is to be shown now, with one statement per list; `touch` says what may be old."""
 
-    def touched_by(self, change: Change, shown: Snapshot | None) -> bool:
-        """Whether a change can alter what is shown; `shown` is None while that is not certain."""
+    def touched_by(self, changes: tuple[Change, ...]) -> Touch:
+        """Say what committed changes can alter of what was loaded last, whether it has them already or not."""
 
     def highlight(self, entry: Entry, before: Entry | None) -> str:
         """Render an entry that changed or came."""
@@ -53,7 +53,8 @@ class LiveView:
         self._recent: OrderedDict[str, Snapshot] = OrderedDict()
         self._frames: dict[str, str] = {}
         self._snapshot: Snapshot | None = None
-        self._dirty = True
+        self._dirty = Touch.ALL
+        self._heard_meanwhile: list[tuple[Change, ...]] | None = None
         self._refreshing: asyncio.Task[None] | None = None
         self._current_as_of = float("-inf")
         self._next_refresh_at = 0.0
@@ -62,16 +63,20 @@ class LiveView:
         self.watchers: set[Hashable] = set()
         self.pages = 0
 
-    def hear(self, changes: Iterable[Change]) -> None:
-        """Take note of committed changes; refresh if one can alter what is shown."""
-        shown = None if self._refreshing else self._snapshot
-        if not self._dirty and any(self._source.touched_by(change, shown) for change in changes):
-            self.touch()
+    def hear(self, changes: tuple[Change, ...]) -> None:
+        """Take note of committed changes; refresh if one can alter what is shown.
 
-    def touch(self) -> None:
+        Those heard while it is read may be in it or not: they are compared with what will have been read.
+        """
+        if self._heard_meanwhile is not None:
+            self._heard_meanwhile.append(changes)
+        elif self._dirty < Touch.ALL:
+            self.touch(self._source.touched_by(changes))
+
+    def touch(self, touch: Touch = Touch.ALL) -> None:
         """Note that what is shown may be old. Also while nobody looks: the next to come must not be told `equal`."""
-        self._dirty = True
-        if self.watchers and self._refreshing is None:
+        self._dirty = max(self._dirty, touch)
+        if self._dirty and self.watchers and self._refreshing is None:
             self._refreshing = asyncio.create_task(self._refresh_while_dirty())
 
     def is_certain(self) -> bool:
@@ -116,22 +121,32 @@ class LiveView:
         return count_changed(old, self._snapshot) if old else None
 
     async def _refresh_while_dirty(self) -> None:
-        """One refresh at a time; `_dirty` is cleared before the query, so a change during it is never missed."""
+        """One refresh at a time."""
         try:
             while self._dirty and self.watchers:
                 await self._wait_for_turn()
-                self._dirty = False
-                self.refreshes_started += 1
-                started_at = time.monotonic()
                 try:
-                    self._show(await self._source.load())
-                    self._current_as_of = started_at
+                    await self._refresh()
                 except Exception as error:  # noqa: BLE001 - the page says it is stale, we try again
-                    self._dirty = True
+                    self._dirty = Touch.ALL
                     _log_failure(error)
                     await asyncio.sleep(random.uniform(*RETRY_S))  # noqa: S311
         finally:
             self._refreshing = None
+
+    async def _refresh(self) -> None:
+        """`_dirty` is cleared before the query, so a change during it is never missed."""
+        touch, self._dirty = self._dirty, Touch.NOTHING
+        self.refreshes_started += 1
+        started_at = time.monotonic()
+        meanwhile = self._heard_meanwhile = []
+        try:
+            self._show(await self._source.load(touch))
+        finally:
+            self._heard_meanwhile = None
+        self._current_as_of = started_at
+        for changes in meanwhile:
+            self.hear(changes)
 
     async def _wait_for_turn(self) -> None:
         """Start at once while calm, a few times in a row; be coalesced to the interval while busy."""

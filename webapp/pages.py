@@ -16,7 +16,7 @@ from webapp.queries import QUERIES
 from webapp.rendering import static_url
 from webapp.responses import READ, PiecesOfApp, PoolOfApp, html, joined, view_before
 from webapp.socket import HubOfApp
-from webapp.sources import ItemList, Pieces
+from webapp.sources import Pieces
 from webapp.views import View
 
 router = APIRouter(default_response_class=HTMLResponse)
@@ -27,7 +27,8 @@ async def index(request: Request, pool: PoolOfApp, pieces: PiecesOfApp, hub: Hub
     """Show a view: the whole page, or for htmx only what depends on the query string."""
     view, complaints = View.parse(request.query_params)
     if wants_fragment(request):
-        response = html(pieces, "items/_view.html", **await _view_values(view, complaints, pool, pieces))
+        values = await _view_values(view, complaints, hub, certain=await hub.catch_up())
+        response = html(pieces, "items/_view.html", **values)
         if view.url != f"{request.url.path}?{request.url.query}".removesuffix("?"):
             response.headers["HX-Push-Url"] = view.url  # a form sends its empty fields too
         return response
@@ -74,9 +75,10 @@ async def favicon() -> Response:
 async def _page(  # noqa: PLR0913
     view: View, complaints: list[str], form: ItemForm, status: int, *, pool: Pool, pieces: Pieces, hub: Hub
 ) -> Response:
+    certain = await hub.catch_up()
     values, overview, places = await asyncio.gather(
-        _view_values(view, complaints, pool, pieces),
-        hub.summary_source.read(),
+        _view_values(view, complaints, hub, certain=certain),
+        hub.summary_source.read(certain=certain),
         _locations(pool),
     )
     summary = hub.summary_source.render(overview)
@@ -95,9 +97,9 @@ async def _locations(pool: Pool) -> list[str]:
     return [row["location"] for row in await fetch(pool, QUERIES["locations"])]
 
 
-async def _view_values(view: View, complaints: list[str], pool: Pool, pieces: Pieces) -> dict[str, Any]:
-    source = ItemList(view, pool, pieces)
-    listing = await source.read()
+async def _view_values(view: View, complaints: list[str], hub: Hub, *, certain: bool) -> dict[str, Any]:
+    source = hub.item_list(view)
+    listing = await source.read(certain=certain)
     shown = source.render(listing)
     return {
         "view": view,

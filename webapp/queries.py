@@ -27,6 +27,8 @@ def _load(folder: Path) -> dict[str, bytes]:
 QUERIES = _load(SQL / "queries")
 _DIRECTIONS = {False: sql.SQL(" ASC"), True: sql.SQL(" DESC")}
 _GAPS_LAST = sql.SQL(" NULLS LAST")
+_MAY_BE_MISSING = ("unit", "location", "reorder_level", "code")
+_UNIQUE = ("name", "id")
 
 
 def filled(name: str, **parts: str) -> sql.Composed:
@@ -34,22 +36,32 @@ def filled(name: str, **parts: str) -> sql.Composed:
     return sql.SQL(_literal(name)).format(**{place: sql.SQL(_literal(part)) for place, part in parts.items()})
 
 
-def ordered(
-    name: str, column: str, *, descending: bool, start: str = "from_the_start", gaps: bool = True
-) -> sql.Composed:
+def may_be_missing(column: str) -> bool:
+    """Whether an item may have no value in a column."""
+    return column in _MAY_BE_MISSING
+
+
+def ordered(name: str, column: str, *, descending: bool, **parts: str) -> sql.Composed:
     """Return the named query of a view's items with its places filled in.
 
-    `{matches}` is the filter; `{column}` and `{order}` come from the query `order_by_<column>`; `{start}` is a
-    condition of that name, in which `{beyond}` compares with a value: "is after it in this order". Where no value is
-    missing, `gaps` is false, and nothing is said of missing ones: an index gives the order in both directions.
+    `{matches}` is the filter, `{exact}` says whose code is the search text; `{column}` and `{order}` come from the
+    query `order_by_<column>`. Of the other parts each is what the query of that name says; in it `{beyond}` compares
+    with a value: "is after it in this order". Missing values are last, and equal ones are in the order of id. Neither
+    is said where there are none: an index gives the order in both directions.
     """
     value = sql.SQL(_literal(f"order_by_{column}"))
+    order = value + _DIRECTIONS[descending]
+    if may_be_missing(column):
+        order += _GAPS_LAST
+    if column not in _UNIQUE:
+        order += sql.SQL(", id")
     beyond = sql.SQL("<" if descending else ">")
     return sql.SQL(_literal(name)).format(
         matches=sql.SQL(_literal("matches")),
+        exact=sql.SQL(_literal("exact")),
         column=value,
-        order=value + _DIRECTIONS[descending] + (_GAPS_LAST if gaps else sql.SQL("")),
-        start=sql.SQL(_literal(start)).format(column=value, beyond=beyond),
+        order=order,
+        **{place: sql.SQL(_literal(part)).format(column=value, beyond=beyond) for place, part in parts.items()},
     )
 
 

@@ -1,45 +1,56 @@
 """What the table shows live: the items of a view; and the fragments that all live views are made of."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
 from markupsafe import Markup
 
-from webapp.changes import Change, ItemState
+from webapp.changes import Change, Touch
 from webapp.database import Pool, fetch
 from webapp.difference import Entry, Partial, Snapshot
 from webapp.history import LoggedChange
 from webapp.items import FIELDS, Item
-from webapp.queries import QUERIES, ordered
+from webapp.queries import ordered
 from webapp.rendering import Renderer, build
-from webapp.views import PAGE_ROWS, View
+from webapp.tallies import Tallies
+from webapp.tally import Figures, Tally
+from webapp.views import ALL_ITEMS, PAGE_ROWS, View
+from webapp.window import Order, Place, Window
 
+FEW_MATCHES = 10_000  # are sorted sooner than an order's index leads to fifty of them that may all come last
 CACHED_ROWS = 20_000
 
 
 class ItemList:
     """The items of a view: one page of rows, the number of matches, the pager."""
 
-    def __init__(self, view: View, pool: Pool, pieces: "Pieces") -> None:
+    def __init__(self, view: View, pool: Pool, tallies: Tallies, pieces: "Pieces") -> None:
         self.view = view
         self._pool = pool
+        self._tallies = tallies
         self._pieces = pieces
-        self._needle: str | None = None
-        self._query = ordered("view_items", view.column, descending=view.descending)
+        self._tally: Tally | None = None
+        self._listing: Listing | None = None
 
-    async def load(self) -> Snapshot:
-        """Read and render what is to be shown now."""
-        return self.render(await self.read())
+    async def load(self, touch: Touch) -> Snapshot:
+        """Read, as far as it is needed, and render what is to be shown now."""
+        if self._listing is None or touch is Touch.ALL:
+            self._listing = await self.read()
+        else:
+            self._listing = replace(self._listing, matches=(await self._figures()).items)
+        return self.render(self._listing)
 
-    async def read(self) -> "Listing":
-        """Read the page of rows and the count in one statement."""
-        if self._needle is None:
-            self._needle = await self._fold(self.view.q)
-        rows = await fetch(self._pool, self._query, self._parameters())
-        matches, page = (rows[0]["matches"], rows[0]["page"]) if rows else (0, 1)
-        return Listing(tuple(map(Item.from_row, rows)), matches, page)
+    async def read(self, *, certain: bool = True) -> "Listing":
+        """Read the page of rows, after their number; `certain`: see `Tallies.figures`."""
+        matches = (await self._figures(certain=certain)).items
+        tally = await self._find_tally()
+        page = min(self.view.page, count_pages(matches))
+        parameters = {**tally.matcher.parameters, "page_rows": PAGE_ROWS, "offset": (page - 1) * PAGE_ROWS}
+        rows = await fetch(self._pool, self._query(matches), parameters)
+        window = self._window(rows, page, tally.matcher.needle)
+        return Listing(tuple(map(Item.from_row, rows)), matches, page, window)
 
     def render(self, listing: "Listing") -> Snapshot:
         """Render a listing; rows that were rendered before are not rendered again."""
@@ -47,14 +58,17 @@ class ItemList:
         pieces = {name: self._pieces.render(f"items/_{name}.html", **values) for name in ("matches", "pager")}
         return Snapshot({"rows": tuple(map(self._pieces.item, listing.items))}, pieces, build())
 
-    def touched_by(self, change: Change, shown: Snapshot | None) -> bool:
-        """Compare as the query does: the search text by containment, the rest by value."""
-        if change.item_id is None or self._needle is None:
-            return True
-        before, after = self._matching(change.before), self._matching(change.after)
-        if before is None or after is None or shown is None:
-            return before is not after
-        return self._moves(before, after) or any(entry.id == _row_id(change.item_id) for entry in shown.lists["rows"])
+    def touched_by(self, changes: tuple[Change, ...]) -> Touch:
+        """Whether the changes alter rows of the page, or only how many items match."""
+        if self._tally is None or self._listing is None:
+            return Touch.ALL
+        touch = Touch.NOTHING
+        for change in self._tally.seen(changes):
+            if self._listing.window.is_touched_by(change):
+                return Touch.ALL
+            if change.before is None or change.after is None:
+                touch = Touch.FIGURES
+        return touch
 
     def highlight(self, entry: Entry, before: Entry | None) -> str:
         """Render a row with the cells marked that changed; all of them in a row that came."""
@@ -68,43 +82,49 @@ class ItemList:
         """Render a frame of the table."""
         return self._pieces.frame(partials, "revision", "items/_revision.html", revision)
 
-    def _parameters(self) -> dict[str, Any]:
-        view = self.view
-        filters = {"needle": self._needle, "location": view.location, "low": view.low}
-        return {**filters, "page": view.page, "page_rows": PAGE_ROWS}
+    async def _find_tally(self) -> Tally:
+        if self._tally is None:
+            self._tally = await self._tallies.of(self.view.filter)
+        return self._tally
 
-    def _matching(self, state: ItemState | None) -> ItemState | None:
-        """Return the state if the view's filter lets it through."""
-        if state is None or (self._needle or "") not in state.searchable:
-            return None
-        if self.view.location and state.location != self.view.location:
-            return None
-        return state if state.is_low or not self.view.low else None
+    async def _figures(self, *, certain: bool = True) -> Figures:
+        return await self._tallies.figures(await self._find_tally(), certain=certain)
 
-    def _moves(self, before: ItemState, after: ItemState) -> bool:
-        """Whether a change can move the item within the order; the version and the time always do."""
-        column = self.view.column
-        if column in ("version", "updated_at") or (self._needle and before.searchable != after.searchable):
-            return True
-        return column != "id" and getattr(before, column) != getattr(after, column)
+    def _query(self, matches: int) -> Any:
+        is_sparse = bool(self.view.q or self.view.low) and matches <= FEW_MATCHES
+        found = "all_first" if is_sparse else "in_order"
+        return ordered("view_items", self.view.column, descending=self.view.descending, found=found)
 
-    async def _fold(self, text: str) -> str:
-        return str((await fetch(self._pool, QUERIES["fold"], {"text": text}))[0]["folded"]) if text else ""
+    def _window(self, rows: Sequence[Mapping[str, Any]], page: int, needle: str) -> Window:
+        """A page that is not full ends with the list, and so does one that stands for a page beyond it."""
+        starts_after_others = rows and page > 1
+        ends_before_others = len(rows) == PAGE_ROWS and page == self.view.page
+        return Window(
+            Order(self.view.column, self.view.descending, needle),
+            frozenset(row["id"] for row in rows),
+            first=Place.of(rows[0]) if starts_after_others else None,
+            last=Place.of(rows[-1]) if ends_before_others else None,
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """One page of a view: its items in order, how many match in all, and which page it is."""
+    """One page of a view: its items in order, how many match in all, which page it is, and between which places."""
 
     items: tuple[Item, ...]
     matches: int
     page: int
+    window: Window
 
     def values(self, view: View) -> dict[str, Any]:
         """Return what the templates show of it beside the rows."""
-        empty = not self.matches and not (view.q or view.low or view.location)
-        pages = max(1, -(-self.matches // PAGE_ROWS))
-        return {"matches": self.matches, "empty": empty, "shown_page": self.page, "pages": pages}
+        empty = not self.matches and view.filter == ALL_ITEMS
+        return {"matches": self.matches, "empty": empty, "shown_page": self.page, "pages": count_pages(self.matches)}
+
+
+def count_pages(matches: int) -> int:
+    """Return how many pages there are; the first one is there even when nothing matches."""
+    return max(1, -(-matches // PAGE_ROWS))
 
 
 class Pieces:

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import count
 
-from webapp.changes import Change
-from webapp.database import Pool, fetch
+from webapp.changes import Change, Touch
 from webapp.difference import Entry, Partial, Snapshot
 from webapp.history import History, LoggedChange
-from webapp.queries import QUERIES
 from webapp.rendering import build
 from webapp.sources import Pieces
+from webapp.tallies import Tallies
+from webapp.tally import Figures
+from webapp.views import ALL_ITEMS
 
 LATEST_CHANGES = 20
 _FIGURES = ("title", "totals")
@@ -22,8 +23,8 @@ _FIGURES = ("title", "totals")
 class Summary:
     """The totals of the whole inventory, the latest changes, and what other programs said on the channel."""
 
-    def __init__(self, pool: Pool, history: History, pieces: Pieces) -> None:
-        self._pool = pool
+    def __init__(self, tallies: Tallies, history: History, pieces: Pieces) -> None:
+        self._tallies = tallies
         self._history = history
         self._pieces = pieces
         self._notices: deque[Entry] = deque(maxlen=LATEST_CHANGES)
@@ -38,14 +39,14 @@ class Summary:
         self._notices.appendleft(Entry(f"notice-{notice.key}", html, notice))
         return True
 
-    async def load(self) -> Snapshot:
+    async def load(self, touch: Touch) -> Snapshot:  # noqa: ARG002
         """Read and render what is to be shown now."""
         return self.render(await self.read())
 
-    async def read(self) -> "Overview":
-        """Read totals and the latest changes."""
-        (totals,) = await fetch(self._pool, QUERIES["totals"])
-        return Overview(Totals(**totals), await self._history.latest(LATEST_CHANGES))
+    async def read(self, *, certain: bool = True) -> "Overview":
+        """Read totals and the latest changes; `certain`: see `Tallies.figures`."""
+        totals = await self._tallies.figures(await self._tallies.of(ALL_ITEMS), certain=certain)
+        return Overview(totals, await self._history.latest(LATEST_CHANGES))
 
     def render(self, overview: "Overview") -> Snapshot:
         """Render an overview; the notices are this process's own and not in the database."""
@@ -53,9 +54,9 @@ class Summary:
         title, totals = (self._pieces.render(f"summary/_{name}.html", totals=overview.totals) for name in _FIGURES)
         return Snapshot(lists, {"title": title, "totals": totals}, build())
 
-    def touched_by(self, change: Change, shown: Snapshot | None) -> bool:  # noqa: ARG002
+    def touched_by(self, changes: tuple[Change, ...]) -> Touch:  # noqa: ARG002
         """Every change is told."""
-        return True
+        return Touch.ALL
 
     def highlight(self, entry: Entry, before: Entry | None) -> str:  # noqa: ARG002
         """Render an entry of a list; an entry that comes needs no mark of its own."""
@@ -71,19 +72,10 @@ class Summary:
 
 
 @dataclass(frozen=True, slots=True)
-class Totals:
-    """The whole inventory in three numbers: its items, their quantities added up, and how many are low."""
-
-    items: int
-    units: int
-    low: int
-
-
-@dataclass(frozen=True, slots=True)
 class Overview:
     """What the summary shows: the totals, and the latest changes, newest first."""
 
-    totals: Totals
+    totals: Figures
     changes: tuple[LoggedChange, ...]
 
 

@@ -13,6 +13,18 @@ MAX_TEXT = 200
 
 
 @dataclass(frozen=True, slots=True)
+class Filter:
+    """Which items are wanted: a search text as typed, a location, and whether only those that are low."""
+
+    q: str = ""
+    location: str = ""
+    low: bool = False
+
+
+ALL_ITEMS = Filter()
+
+
+@dataclass(frozen=True, slots=True)
 class View:
     """A canonical view: equal views share one query, one render and one frame."""
 
@@ -34,6 +46,11 @@ class View:
             page=_page(query.get("page", ""), complaints),
         )
         return view, complaints
+
+    @property
+    def filter(self) -> Filter:
+        """Which items it has on all its pages, whatever their order."""
+        return Filter(self.q, self.location, self.low)
 
     @property
     def column(self) -> str:

@@ -32,11 +32,11 @@ DELETE FROM public.inventory_idempotency_keys
 -- code is the search text, its value in the column sorted by, as text, and its id.
 SELECT id, name, quantity, unit, location, reorder_level, code, version, updated_at,
        to_json({column}) #>> '{{}}' AS key,
-       (%(needle)s <> '' AND public.inventory_fold(code) IS NOT DISTINCT FROM %(needle)s) AS is_exact
+       {exact} AS is_exact
   FROM public.inventory
  WHERE {matches}
    AND {start}
- ORDER BY is_exact DESC, {order}, id
+ ORDER BY is_exact DESC, {order}
  LIMIT %(limit)s;
 
 -- from_the_start --

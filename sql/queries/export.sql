@@ -8,4 +8,4 @@ SELECT set_config('statement_timeout', '60s', FALSE), set_config('idle_in_transa
 SELECT code, name, quantity, unit, location, reorder_level
   FROM public.inventory
  WHERE {matches}
- ORDER BY (%(needle)s <> '' AND public.inventory_fold(code) IS NOT DISTINCT FROM %(needle)s) DESC, {order}, id;
+ ORDER BY {exact} DESC, {order};

@@ -30,8 +30,16 @@ SELECT now_at.cursor::text AS cursor,
        c.id, c.xid::text::bigint AS xid, c.operation, c.item_id,
        c.before_name, c.before_quantity, c.before_unit, c.before_location, c.before_reorder_level, c.before_code,
        public.inventory_searchable(c.before_name, c.before_code) AS before_searchable,
+       public.inventory_fold(c.before_name) AS before_folded_name,
+       public.inventory_fold(c.before_unit) AS before_folded_unit,
+       public.inventory_fold(c.before_location) AS before_folded_location,
+       public.inventory_fold(c.before_code) AS before_folded_code,
        c.after_name, c.after_quantity, c.after_unit, c.after_location, c.after_reorder_level, c.after_code,
-       public.inventory_searchable(c.after_name, c.after_code) AS after_searchable
+       public.inventory_searchable(c.after_name, c.after_code) AS after_searchable,
+       public.inventory_fold(c.after_name) AS after_folded_name,
+       public.inventory_fold(c.after_unit) AS after_folded_unit,
+       public.inventory_fold(c.after_location) AS after_folded_location,
+       public.inventory_fold(c.after_code) AS after_folded_code
   FROM public.inventory_position AS now_at
   LEFT JOIN (
        SELECT * FROM (

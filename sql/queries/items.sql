@@ -3,25 +3,38 @@
 SELECT public.inventory_fold(%(text)s) AS folded;
 
 -- view_items --
--- The items on one page of a view in its order, first the one whose code is the search text; each with the number of matches and the page shown, which is the
--- last one where the asked one is beyond it. No row: nothing matches.
-WITH matching AS NOT MATERIALIZED (
-         SELECT id, name, quantity, unit, location, reorder_level, code, version, updated_at
-           FROM public.inventory
-          WHERE {matches}),
-     paging AS (
-         SELECT matches, least(%(page)s, (matches + %(page_rows)s - 1) / %(page_rows)s) AS page
-           FROM (SELECT count(*) AS matches FROM matching) AS counted)
+-- The items on one page of a view in its order, first the one whose code is the search text; each with what its place
+-- is made of. Where few match they are all found first: an order's index could lead past all others.
+WITH matching AS {found} (
+    SELECT id, name, quantity, unit, location, reorder_level, code, version, updated_at
+      FROM public.inventory
+     WHERE {matches})
 SELECT id, name, quantity, unit, location, reorder_level, code, version, updated_at,
-       (SELECT matches FROM paging) AS matches, (SELECT page FROM paging) AS page
-  FROM matching
- ORDER BY (%(needle)s <> '' AND public.inventory_fold(code) IS NOT DISTINCT FROM %(needle)s) DESC, {order}, id
- LIMIT %(page_rows)s
-OFFSET (SELECT greatest(page - 1, 0) * %(page_rows)s FROM paging);
+       {column} AS key,
+       {exact} AS is_exact
+  FROM (SELECT *
+          FROM matching
+         ORDER BY {exact} DESC, {order}
+         LIMIT %(page_rows)s
+        OFFSET %(offset)s) AS page
+ ORDER BY is_exact DESC, {order};
+
+-- exact --
+-- Whether an item's code is the search text.
+(%(needle)s <> '' AND public.inventory_fold(code) IS NOT DISTINCT FROM %(needle)s)
+
+-- figures --
+-- One row: the items that match a filter in three numbers, and the snapshot they were counted in.
+SELECT count(*) AS items,
+       coalesce(sum(quantity), 0)::numeric AS units,
+       count(*) FILTER (WHERE quantity <= reorder_level) AS low,
+       pg_current_snapshot()::text AS snapshot
+  FROM public.inventory
+ WHERE {matches};
 
 -- matches --
--- The condition of a view's filter.
-(%(needle)s = '' OR strpos(public.inventory_searchable(name, code) COLLATE "C", %(needle)s COLLATE "C") > 0)
+-- The condition of a view's filter. The pattern is the search text with anything around it: a trigram index serves it.
+(%(needle)s = '' OR public.inventory_searchable(name, code) COLLATE "C" LIKE %(pattern)s)
 AND (%(location)s = '' OR location = %(location)s)
 AND (NOT %(low)s OR quantity <= reorder_level)
 
@@ -149,9 +162,28 @@ SELECT %(id)s, %(name)s, %(quantity)s, %(unit)s, %(location)s, %(reorder_level)s
 RETURNING id;
 
 -- locations --
--- The distinct locations in the order of the alphabet, at most 500.
-SELECT DISTINCT location, public.inventory_fold(location) COLLATE "C" AS folded
-  FROM public.inventory
- WHERE location <> ''
- ORDER BY folded, location
+-- The distinct locations in the order of the alphabet, at most 500 (of the first 2,000). The index is read at one place
+-- for each of them: there may be a million items.
+WITH RECURSIVE place (location, number) AS (
+         (SELECT location, 1 FROM public.inventory WHERE location > '' ORDER BY location LIMIT 1)
+          UNION ALL
+         SELECT (SELECT i.location
+                   FROM public.inventory AS i
+                  WHERE i.location > place.location
+                  ORDER BY i.location
+                  LIMIT 1), number + 1
+           FROM place
+          WHERE location IS NOT NULL AND number < 2000)
+SELECT location
+  FROM place
+ WHERE location IS NOT NULL
+ ORDER BY public.inventory_fold(location) COLLATE "C", location
  LIMIT 500;
+
+-- all_first --
+-- All that matches is found before any of it is put in order.
+MATERIALIZED
+
+-- in_order --
+-- What matches is looked for in the order, as far as an index gives it.
+NOT MATERIALIZED

@@ -15,6 +15,7 @@ from tests.browserless import until
 from tests.factories import make_item
 from tests.server import LiveServer, serve
 from webapp import item_view
+from webapp.changes import Touch
 from webapp.item_view import ItemPage, ItemView
 
 REVISION = re.compile(r'id="revision" name="revision" value="(\w+)"')
@@ -90,9 +91,9 @@ async def test_all_who_look_at_an_item_cost_one_refresh_and_nobody_elses_does(
     read: list[ItemView] = []
     load = ItemPage.load
 
-    async def counted(self: ItemPage) -> object:
+    async def counted(self: ItemPage, touch: Touch) -> object:
         read.append(self.view)
-        return await load(self)
+        return await load(self, touch)
 
     monkeypatch.setattr(ItemPage, "load", counted)
     async with (

@@ -50,8 +50,8 @@ async def test_a_change_carries_both_sides_and_what_the_database_searches(
         database.execute("UPDATE inventory SET quantity = 2, unit = NULL")
         database.execute("TRUNCATE inventory")
         await follower.until_told(2)
-        before = ItemState("ÄPFEL ", 3, "kg", "A", 1, None, "äpfel")
-        after = ItemState("ÄPFEL ", 2, None, "A", 1, None, "äpfel")
+        before = ItemState("ÄPFEL ", 3, "kg", "A", 1, None, "äpfel", "äpfel", "kg", "a", None)
+        after = ItemState("ÄPFEL ", 2, None, "A", 1, None, "äpfel", "äpfel", None, "a", None)
         query = "SELECT xid::text::bigint FROM inventory_changes WHERE id > 1 ORDER BY id"
         (updated,), (truncated,) = database.execute(query).fetchall()
         assert follower.changes == [

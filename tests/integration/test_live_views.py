@@ -27,9 +27,9 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     counts: Counter[str] = Counter()
     read, render = sources.ItemList.read, sources.Pieces._item
 
-    async def counted_read(self: sources.ItemList) -> Any:
+    async def counted_read(self: sources.ItemList, **options: Any) -> Any:
         counts["queries"] += 1
-        return await read(self)
+        return await read(self, **options)
 
     def counted_render(self: sources.Pieces, item: Any) -> Any:
         counts["rows rendered"] += 1

@@ -91,7 +91,7 @@ class Company:
         """Let the shelf hold a quantity, and the pages see it."""
         self.shelf.quantity = quantity
         self.view._next_refresh_at = 0.0
-        self.view.hear([change()])
+        self.view.hear((change(),))
         await settled(self.view)
 
 

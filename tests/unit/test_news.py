@@ -6,7 +6,7 @@ from webapp.news import News
 
 
 def state(name: str = "apples", quantity: int = 3, unit: str | None = "kg") -> ItemState:
-    return ItemState(name, quantity, unit, None, None, None, name)
+    return ItemState(name, quantity, unit, None, None, None, name, name, unit, None, None)
 
 
 def test_one_change_is_told_by_itself() -> None:

@@ -1,0 +1,101 @@
+"""The hot queries find what they need by an index: no plan of theirs reads the whole inventory, or the whole log."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from webapp.matching import Matcher
+from webapp.queries import QUERIES, ordered
+from webapp.views import Filter
+
+ITEMS = 8_000
+BY_NAME, BY_PLACE, BY_TRIGRAMS = "inventory_name_unique", "inventory_location_name", "inventory_searchable_trigrams"
+
+
+@pytest.fixture(scope="module")
+def stocked(shared_url: str) -> Iterator[psycopg.Connection]:
+    """A database with so many items that reading them all is no plan."""
+    with psycopg.connect(shared_url, autocommit=True, prepare_threshold=None) as connection:
+        connection.execute(
+            "INSERT INTO inventory (name, quantity, location, reorder_level, code)"
+            " SELECT md5(n::text), n %% 1000, 'Shelf ' || n %% 100, 10, 'C-' || n FROM generate_series(1, %s) AS n",
+            [ITEMS],
+        )
+        connection.execute("VACUUM ANALYZE inventory, inventory_changes")
+        yield connection
+
+
+def plan(database: psycopg.Connection, query: sql.Composed | bytes, **parameters: object) -> list[dict[str, Any]]:
+    """Return the nodes of the plan that a query is run by."""
+    text = query.as_bytes(database) if isinstance(query, sql.Composed) else query
+    row = database.execute(b"EXPLAIN (FORMAT JSON) " + text, parameters).fetchone()
+    assert row
+    return list(nodes(row[0][0]["Plan"]))
+
+
+def nodes(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield node
+    for below in node.get("Plans", ()):
+        yield from nodes(below)
+
+
+def indexes(found: list[dict[str, Any]]) -> set[str]:
+    """Return the indexes of a plan, which must not read a whole table."""
+    assert not [node for node in found if node["Node Type"] == "Seq Scan"], json.dumps(found, indent=1)
+    return {node["Index Name"] for node in found if "Index Name" in node}
+
+
+@pytest.mark.parametrize(
+    ("wanted", "column", "descending", "found", "index"),
+    [
+        (Filter(), "name", False, "in_order", BY_NAME),
+        (Filter(), "name", True, "in_order", BY_NAME),
+        (Filter(), "id", True, "in_order", "inventory_pkey"),
+        (Filter(low=True), "name", False, "in_order", BY_NAME),
+        (Filter(location="Shelf 7"), "name", False, "in_order", BY_PLACE),
+        (Filter(location="Shelf 7"), "quantity", True, "in_order", BY_PLACE),
+        (Filter(location="Shelf 7", low=True), "name", False, "all_first", BY_PLACE),
+        (Filter(q="abc"), "name", False, "all_first", BY_TRIGRAMS),
+        (Filter(q="abc"), "updated_at", True, "all_first", BY_TRIGRAMS),
+    ],
+)
+def test_a_page_of_a_view_is_found_by_an_index(
+    stocked: psycopg.Connection, wanted: Filter, column: str, *, descending: bool, found: str, index: str
+) -> None:
+    query = ordered("view_items", column, descending=descending, found=found)
+    nodes_found = plan(stocked, query, **Matcher(wanted, wanted.q).parameters, page_rows=50, offset=0)
+    assert indexes(nodes_found) == {index}
+
+
+def test_a_page_in_the_order_of_an_index_is_not_sorted_whole(stocked: psycopg.Connection) -> None:
+    query = ordered("view_items", "name", descending=True, found="in_order")
+    found = plan(stocked, query, **Matcher(Filter(), "").parameters, page_rows=50, offset=0)
+    assert all(node["Plan Rows"] <= 50 for node in found if node["Node Type"] == "Sort")
+
+
+def test_the_places_are_found_without_a_look_at_all_items(stocked: psycopg.Connection) -> None:
+    assert indexes(plan(stocked, QUERIES["locations"])) == {BY_PLACE}
+    rows = stocked.execute(QUERIES["locations"]).fetchall()
+    assert len(rows) == 100
+    assert rows[:3] == [("Shelf 0",), ("Shelf 1",), ("Shelf 10",)]
+
+
+def test_the_feed_reads_what_is_new_and_not_the_log(stocked: psycopg.Connection) -> None:
+    with stocked.transaction(force_rollback=True):
+        stocked.execute(QUERIES["tune"], {"limit_ms": 1000})
+        row = stocked.execute("SELECT pg_current_snapshot()::text").fetchone()
+        found = plan(stocked, QUERIES["changes_since"], cursor=row[0] if row else None, limit=5001)
+    used = [node for node in found if node.get("Relation Name") == "inventory_changes"]
+    assert indexes(used) == {"inventory_changes_xid"}
+
+
+def test_a_change_of_a_quantity_touches_no_index(stocked: psycopg.Connection) -> None:
+    indexed = stocked.execute(
+        "SELECT pg_get_indexdef(indexrelid) FROM pg_index WHERE indrelid = 'inventory'::regclass"
+    ).fetchall()
+    assert indexed
+    assert not [text for (text,) in indexed if "quantity" in text or "version" in text or "updated_at" in text]

@@ -1,0 +1,122 @@
+"""What a view takes for untouched is untouched: its rows by a fresh query are the same."""
+
+import random
+from collections import Counter
+from collections.abc import AsyncIterator
+
+import psycopg
+import pytest
+from psycopg.rows import dict_row
+
+from webapp import sources
+from webapp.changes import Change, Touch
+from webapp.database import Database, Pool, open_pool
+from webapp.queries import QUERIES
+from webapp.rendering import Renderer
+from webapp.settings import Settings
+from webapp.sources import ItemList, Pieces
+from webapp.tallies import Tallies
+from webapp.views import SORTS, View
+from webapp.window import Side, Window
+
+LETTERS = ["a", "A", "b", "Ä", "ä", "ß", "ς", "σ", "İ", "%", "_", "\\", "🍏", "é", "e\u0301", "0"]
+COLUMNS = ("name", "quantity", "unit", "location", "reorder_level", "code")
+Chance = random.Random
+
+
+@pytest.fixture
+async def pool(shared_url: str) -> AsyncIterator[Pool]:
+    async with open_pool(Database(shared_url, shared_url, embedded=False)) as pool:
+        yield pool
+
+
+def random_item(chance: Chance) -> dict[str, object]:
+    def text(*otherwise: str | None) -> str | None:
+        return chance.choice(["".join(chance.choices(LETTERS, k=chance.randrange(1, 4))), *otherwise])
+
+    values = (text(), chance.randrange(4), text(None), chance.choice("Aä"), chance.choice([None, 1, 3]), text(None))
+    return dict(zip(COLUMNS, values, strict=True))
+
+
+def random_view(chance: Chance) -> View:
+    return View(
+        q=chance.choice(["", chance.choice(LETTERS)]),
+        sort=chance.choice(["", "-"]) + chance.choice(SORTS),
+        low=chance.random() < 0.2,
+        location=chance.choice(["", "", "", "A"]),
+        page=chance.choice([1, 1, 2, 3, 9]),
+    )
+
+
+def insert(database: psycopg.Connection, chance: Chance) -> None:
+    database.execute(
+        "INSERT INTO inventory (name, quantity, unit, location, reorder_level, code) VALUES (%(name)s, %(quantity)s,"
+        " %(unit)s, %(location)s, %(reorder_level)s, %(code)s) ON CONFLICT DO NOTHING",
+        random_item(chance),
+    )
+
+
+def update(database: psycopg.Connection, chance: Chance) -> None:
+    column = chance.choice(COLUMNS)
+    statement = f"UPDATE inventory SET {column} = %s WHERE id = (SELECT id FROM inventory ORDER BY random() LIMIT 1)"
+    try:
+        database.execute(statement.encode(), [random_item(chance)[column]])
+    except psycopg.errors.UniqueViolation:
+        insert(database, chance)
+
+
+def delete(database: psycopg.Connection, chance: Chance) -> None:
+    database.execute("DELETE FROM inventory WHERE id = (SELECT id FROM inventory ORDER BY random() LIMIT 1)")
+
+
+def changes_since(database: psycopg.Connection, cursor: object) -> tuple[Change, ...]:
+    with database.cursor(row_factory=dict_row) as reader:
+        rows = reader.execute(QUERIES["changes_since"], {"cursor": cursor, "limit": 100}).fetchall()
+    return tuple(Change.from_row(row) for row in rows if row["id"] is not None)
+
+
+async def touches(
+    database: psycopg.Connection, pool: Pool, chance: Chance, tables: int
+) -> AsyncIterator[tuple[Touch, bool, bool]]:
+    """Yield for random tables, views and changes what the view says, and whether its rows and its count changed."""
+    pieces = Pieces(Renderer(Settings().timezone))
+    for _ in range(tables):
+        database.execute("TRUNCATE inventory RESTART IDENTITY")
+        for _ in range(chance.choice([0, 3, 30, 30])):
+            insert(database, chance)
+        tallies = Tallies(pool)
+        shown = [ItemList(random_view(chance), pool, tallies, pieces) for _ in range(12)]
+        for each in shown:
+            await each.load(Touch.ALL)
+        row = database.execute("SELECT pg_current_snapshot()::text").fetchone()
+        for _ in range(chance.choice([1, 1, 3])):
+            chance.choice([insert, update, delete])(database, chance)
+        changes = changes_since(database, row[0] if row else None)
+        counted_now = Tallies(pool)
+        for each in shown:
+            before, touch = each._listing, each.touched_by(changes)
+            now = await ItemList(each.view, pool, counted_now, pieces).read()
+            assert before
+            yield touch, before.items != now.items, before.matches != now.matches
+
+
+async def test_rows_and_counts_that_are_not_touched_are_the_same(
+    shared: psycopg.Connection, pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sources, "PAGE_ROWS", 3)
+    met: Counter[Touch] = Counter()
+    async for touch, rows_differ, count_differs in touches(shared, pool, random.Random(1), tables=50):
+        met[touch] += 1
+        assert not (rows_differ and touch < Touch.ALL)
+        assert not (count_differs and touch < Touch.FIGURES)
+    assert min(met[touch] for touch in Touch) > 10, "each of the three was met"
+
+
+async def test_the_control_a_window_that_takes_what_comes_before_it_for_its_own_is_caught(
+    shared: psycopg.Connection, pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sources, "PAGE_ROWS", 3)
+    side = Window._side
+    monkeypatch.setattr(Window, "_side", lambda *given: side(*given) or Side.AFTER)
+    met = touches(shared, pool, random.Random(1), tables=15)
+    assert any([rows_differ and touch < Touch.ALL async for touch, rows_differ, _ in met])

@@ -1,0 +1,108 @@
+"""How many items match a filter: counted once, and from then on kept from the change feed."""
+
+import asyncio
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Self
+
+from webapp.changes import Change, ItemState
+from webapp.matching import Matcher
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """Some items in three numbers: how many they are, their quantities added up, and how many are low."""
+
+    items: int = 0
+    units: int = 0
+    low: int = 0
+
+    def after(self, change: Change) -> "Figures":
+        """Return the figures as a change leaves them."""
+        gone, come = _figures(change.before), _figures(change.after)
+        return Figures(
+            self.items - gone.items + come.items, self.units - gone.units + come.units, self.low - gone.low + come.low
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Horizon:
+    """What a snapshot sees: all transactions before `xmax` but those that were open."""
+
+    xmax: int
+    open: frozenset[int] = frozenset()
+
+    @classmethod
+    def parse(cls, snapshot: str) -> Self:
+        """Read a pg_snapshot: xmin:xmax:open,open,..."""
+        _, xmax, still_open = snapshot.split(":")
+        return cls(int(xmax), frozenset(map(int, filter(None, still_open.split(",")))))
+
+    def sees(self, xid: int) -> bool:
+        """Whether what a committed transaction did is in the snapshot."""
+        return xid < self.xmax and xid not in self.open
+
+
+class Tally:
+    """The figures of a filter. `figures` is None while nobody has counted, or something has made the count void.
+
+    The count is read together with the snapshot it was made in. A change that the snapshot sees is in it already,
+    whenever the feed tells it; every other one is added. So counting and hearing may overlap in any way.
+    """
+
+    def __init__(self, matcher: Matcher) -> None:
+        self.matcher = matcher
+        self.figures: Figures | None = None
+        self.counted_at = float("-inf")
+        self.counting = asyncio.Lock()
+        self._horizon = Horizon(0)
+        self._heard_meanwhile: list[Change] | None = None
+        self._last_told: tuple[Change, ...] = ()
+        self._last_seen: tuple[Change, ...] = ()
+
+    def seen(self, changes: tuple[Change, ...]) -> tuple[Change, ...]:
+        """Return the changes as one who looks through the filter sees them; found out once for all who ask."""
+        if self._last_told is not changes:
+            narrowed = map(self.matcher.narrowed, changes)
+            self._last_told, self._last_seen = changes, tuple(change for change in narrowed if change)
+        return self._last_seen
+
+    def hear(self, changes: tuple[Change, ...]) -> None:
+        """Take note of committed changes, in the order of the log."""
+        seen = self.seen(changes)
+        if self._heard_meanwhile is not None:
+            self._heard_meanwhile.extend(seen)
+        self._add(seen)
+
+    def make_void(self) -> None:
+        """Forget the figures, also those that are being counted: changes were not told one by one."""
+        self.figures = self._heard_meanwhile = None
+
+    def begin_count(self) -> None:
+        """Say that the items are about to be counted: what is heard from now on may not be in the count."""
+        self._heard_meanwhile = []
+
+    def end_count(self, figures: Figures, horizon: Horizon) -> None:
+        """Take over what was counted in a snapshot, and add what was heard meanwhile."""
+        if self._heard_meanwhile is not None:  # else the count is void
+            self.figures, self._horizon, self.counted_at = figures, horizon, time.monotonic()
+            self._add(self._heard_meanwhile)
+
+    def stop_count(self) -> None:
+        """Say that nobody counts any more, whether the count has ended or failed."""
+        self._heard_meanwhile = None
+
+    def _add(self, changes: Iterable[Change]) -> None:
+        for change in changes:
+            if self.figures is None:
+                return
+            if not self._horizon.sees(change.xid):
+                self.figures = None if change.item_id is None else self.figures.after(change)
+
+
+_NONE = Figures()
+
+
+def _figures(state: ItemState | None) -> Figures:
+    return _NONE if state is None else Figures(1, state.quantity, state.is_low)

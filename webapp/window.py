@@ -1,0 +1,93 @@
+"""The rows that a page of a list shows, and whether a change can alter them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any
+
+from webapp.changes import Change, ItemState
+
+_VALUES = {
+    "name": "folded_name",
+    "quantity": "quantity",
+    "unit": "folded_unit",
+    "location": "folded_location",
+    "reorder_level": "reorder_level",
+    "code": "folded_code",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """An order of items: the one whose code is the needle first, then by a column, those without a value last."""
+
+    column: str
+    descending: bool
+    needle: str
+
+    @property
+    def is_told(self) -> bool:
+        """Whether the change feed tells what is sorted by."""
+        return self.column == "id" or self.column in _VALUES
+
+    def place(self, item_id: int, state: ItemState) -> "Place":
+        """Return where an item stands."""
+        value = item_id if self.column == "id" else getattr(state, _VALUES[self.column])
+        return Place(bool(self.needle) and state.folded_code == self.needle, value, item_id)
+
+    def precedes(self, one: "Place", other: "Place") -> bool:
+        """Compare as the database does: text by code points, and by id what is equal."""
+        if one.is_exact != other.is_exact:
+            return one.is_exact
+        if one.value == other.value:
+            return one.id < other.id
+        if one.value is None or other.value is None:
+            return other.value is None
+        return bool(one.value > other.value if self.descending else one.value < other.value)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an item stands in an order."""
+
+    is_exact: bool
+    value: Any
+    id: int
+
+    @classmethod
+    def of(cls, row: Mapping[str, Any]) -> "Place":
+        """Read a row of the query `view_items`."""
+        return cls(row["is_exact"], row["key"], row["id"])
+
+
+class Side(IntEnum):
+    """Where an item stands as seen from a window. One that does not match moves no row, as if it came after all."""
+
+    BEFORE = 0
+    INSIDE = 1
+    AFTER = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The items shown, and the places between which they are all there are; None: no item comes before, or after."""
+
+    order: Order
+    ids: frozenset[int]
+    first: Place | None
+    last: Place | None
+
+    def is_touched_by(self, change: Change) -> bool:
+        """Whether a change can alter the rows: not if it leaves an item that is not shown before, or after, them."""
+        if change.item_id is None or change.item_id in self.ids or not self.order.is_told:
+            return True
+        before, after = self._side(change.item_id, change.before), self._side(change.item_id, change.after)
+        return before != after or before is Side.INSIDE
+
+    def _side(self, item_id: int, state: ItemState | None) -> Side:
+        if state is None:
+            return Side.AFTER
+        place = self.order.place(item_id, state)
+        if self.first and self.order.precedes(place, self.first):
+            return Side.BEFORE
+        return Side.AFTER if self.last and self.order.precedes(self.last, place) else Side.INSIDE
