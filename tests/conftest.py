@@ -5,6 +5,7 @@ import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
@@ -61,12 +62,15 @@ def template(admin_url: str) -> Iterator[str]:
 @pytest.fixture
 def database_url(admin_url: str, template: str) -> Iterator[str]:
     """Address of a fresh, migrated, empty database."""
-    name = f"test_{secrets.token_hex(6)}"
-    create = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy")
-    with psycopg.connect(admin_url, autocommit=True) as connection:
-        connection.execute(create.format(sql.Identifier(name), sql.Identifier(template)))
-        yield make_conninfo(admin_url, dbname=name)
-        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+    with _copy(admin_url, template) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def shared_url(admin_url: str, template: str) -> Iterator[str]:
+    """Address of a migrated database that the tests of a module share."""
+    with _copy(admin_url, template) as url:
+        yield url
 
 
 @pytest.fixture
@@ -74,3 +78,13 @@ def database(database_url: str) -> Iterator[psycopg.Connection]:
     """A connection to the test's database, autocommit, as any program would have it."""
     with psycopg.connect(database_url, autocommit=True) as connection:
         yield connection
+
+
+@contextmanager
+def _copy(admin_url: str, template: str) -> Iterator[str]:
+    name = f"test_{secrets.token_hex(6)}"
+    create = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy")
+    with psycopg.connect(admin_url, autocommit=True) as connection:
+        connection.execute(create.format(sql.Identifier(name), sql.Identifier(template)))
+        yield make_conninfo(admin_url, dbname=name)
+        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))

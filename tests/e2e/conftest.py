@@ -31,6 +31,13 @@ def server(database_url: str) -> Iterator[LiveServer]:
         yield running
 
 
+@pytest.fixture(scope="module")
+def shared_server(shared_url: str) -> Iterator[LiveServer]:
+    """The application on a database that the tests of a module share, for those that change nothing in it."""
+    with serve(shared_url) as running:
+        yield running
+
+
 @pytest.fixture(autouse=True)
 def quiet_console(context: BrowserContext) -> Iterator[list[str]]:
     """Fail a test whose pages complain: a script's error, a refused style, a message that htmx could not swap."""
@@ -59,6 +66,11 @@ def open_live(page: Page, address: str) -> None:
     """Open a page and wait until its socket has answered."""
     page.goto(address)
     wait_until_live(page)
+
+
+def hurry(page: Page, times: int = 20) -> None:
+    """Let the page's animations run faster, by which it notices that it hears nothing; 1 is as people have it."""
+    page.context.new_cdp_session(page).send("Animation.setPlaybackRate", {"playbackRate": times})
 
 
 def eventually_in(page: Page, condition: Callable[[], object]) -> None:

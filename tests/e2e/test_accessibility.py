@@ -1,11 +1,12 @@
 from collections.abc import Callable
+from typing import Literal
 
 import psycopg
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
-from tests.e2e.conftest import open_live
+from tests.e2e.conftest import hurry, open_live
 from tests.factories import make_item
 from tests.server import LiveServer
 
@@ -39,6 +40,7 @@ def without_matches(page: Page, server: LiveServer) -> None:
 def while_stale(page: Page, server: LiveServer) -> None:
     page.route_web_socket("**/live*", lambda socket: None)
     page.goto(server.url)
+    hurry(page)
     expect(page.locator("#connection .stale")).to_be_visible()
 
 
@@ -50,27 +52,28 @@ def lost(page: Page, server: LiveServer) -> None:
     page.goto(f"{server.url}/nowhere")
 
 
+@pytest.fixture(scope="module")
+def stocked(shared_server: LiveServer, shared_url: str) -> LiveServer:
+    with psycopg.connect(shared_url, autocommit=True) as database:
+        make_item(database, name="apples", quantity=1, unit="boxes", location="Shelf 1", reorder_level=5)
+        make_item(database, name="pears", quantity=0)
+    return shared_server
+
+
+SCHEMES: list[Literal["light", "dark"]] = ["light", "dark"]
 STATES = [with_items, with_errors, with_message, without_matches, while_stale, deleting, lost]
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [360, 1280])
 @pytest.mark.parametrize("state", STATES)
-def test_axe_finds_nothing(
-    server: LiveServer,
-    database: psycopg.Connection,
-    page: Page,
-    state: Callable[[Page, LiveServer], None],
-    width: int,
-    scheme: str,
-) -> None:
-    make_item(database, name="apples", quantity=1, unit="boxes", location="Shelf 1", reorder_level=5)
-    make_item(database, name="pears", quantity=0)
-    page.emulate_media(color_scheme="dark" if scheme == "dark" else "light", reduced_motion="reduce")
-    page.set_viewport_size({"width": width, "height": 800})
-    state(page, server)
-    assert_accessible(page)
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "it scrolls sideways"
+def test_axe_finds_nothing(stocked: LiveServer, page: Page, state: Callable[[Page, LiveServer], None]) -> None:
+    page.emulate_media(reduced_motion="reduce")
+    state(page, stocked)
+    for width in (360, 1280):
+        page.set_viewport_size({"width": width, "height": 800})
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"sideways at {width} pixels"
+        for scheme in SCHEMES:
+            page.emulate_media(color_scheme=scheme)
+            assert_accessible(page)
 
 
 def test_an_empty_inventory_is_accessible_too(server: LiveServer, page: Page) -> None:

@@ -5,7 +5,7 @@ from playwright.sync_api import Browser, Page, expect
 from tests.e2e.conftest import open_live
 from tests.e2e.test_accessibility import assert_accessible
 from tests.factories import make_item
-from tests.server import LiveServer
+from tests.server import LiveServer, serve
 
 QUANTITY = '#rows td[data-field="quantity"]'
 
@@ -244,17 +244,18 @@ def test_deleting_in_the_dialog_closes_it_without_a_complaint(
 
 
 def test_an_item_that_somebody_holds_is_told_of_in_the_dialog(
-    server: LiveServer, database: psycopg.Connection, page: Page
+    monkeypatch: pytest.MonkeyPatch, database_url: str, database: psycopg.Connection, page: Page
 ) -> None:
     make_item(database, name="apples", quantity=10)
-    open_live(page, server.url)
-    edit(page)
-    page.locator("#edit-quantity").fill("9")
-    with database.transaction():
+    monkeypatch.setattr("webapp.database.LOCK_LIMIT", "100ms")
+    with serve(database_url) as server, database.transaction():
+        open_live(page, server.url)
+        edit(page)
+        page.locator("#edit-quantity").fill("9")
         database.execute("SELECT FROM inventory FOR UPDATE")
         save(page)
-        expect(page.locator("#editor-message")).to_contain_text("Somebody else is changing this item", timeout=8_000)
-    expect(page.locator("#edit-quantity")).to_have_value("9")
+        expect(page.locator("#editor-message")).to_contain_text("Somebody else is changing this item")
+        expect(page.locator("#edit-quantity")).to_have_value("9")
 
 
 def test_held_rows_are_not_fetched_afresh(server: LiveServer, database: psycopg.Connection, page: Page) -> None:

@@ -1,17 +1,14 @@
 from collections.abc import Callable
-from typing import Literal
 
 import psycopg
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.e2e.conftest import open_live
-from tests.e2e.test_accessibility import assert_accessible
+from tests.e2e.test_accessibility import SCHEMES, assert_accessible
 from tests.e2e.test_watch import assert_not_reloaded, mark
 from tests.factories import make_item
 from tests.server import LiveServer
-
-SCHEMES: list[Literal["light", "dark"]] = ["light", "dark"]
 
 
 @pytest.fixture

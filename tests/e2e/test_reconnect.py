@@ -2,7 +2,7 @@ import psycopg
 import pytest
 from playwright.sync_api import Page, WebSocket, expect
 
-from tests.e2e.conftest import eventually_in, open_live, wait_until_live
+from tests.e2e.conftest import eventually_in, hurry, open_live, wait_until_live
 from tests.factories import make_item
 from tests.server import LiveServer, serve
 from tests.waiting import eventually
@@ -61,7 +61,9 @@ def test_a_restarted_server_is_found_again_and_the_page_catches_up(
     with serve(database_url) as first:
         open_live(page, first.url)
         page.evaluate("window.notReloaded = true")
+    hurry(page)
     expect(page.locator("#connection .stale")).to_be_visible()
+    hurry(page, 1)
     database.execute("UPDATE inventory SET quantity = 3")
     with serve(database_url, port=first.port):
         expect(page.locator(QUANTITY)).to_have_text("3", timeout=15_000)
@@ -88,6 +90,7 @@ def test_a_page_whose_server_lives_but_hears_nothing_says_so(
     open_live(page, server.url)
     server.app.state.hub._listener.certain_at = float("-inf")
     server.app.state.hub._listener.is_certain = lambda within_s: False
+    hurry(page)
     expect(page.locator("#connection .stale")).to_be_visible()
 
 
@@ -99,6 +102,7 @@ def test_silence_makes_the_page_ask_for_itself(
     make_item(database, name="apples", quantity=10)
     page.route_web_socket("**/live*", lambda socket: None)  # accepts, and is silent
     page.goto(server.url)
+    hurry(page)
     with page.expect_request(lambda request: request.headers.get("hx-request-type") == "partial", timeout=12_000):
         database.execute("UPDATE inventory SET quantity = 3")
     expect(page.locator(QUANTITY)).to_have_text("3", timeout=12_000)

@@ -1,26 +1,12 @@
 """A server for the tests of a module, where each makes what it needs and none relies on what is there."""
 
-import secrets
 from collections.abc import Iterator
 
 import httpx
 import psycopg
 import pytest
-from psycopg import sql
-from psycopg.conninfo import make_conninfo
 
 from tests.server import LiveServer, serve
-
-
-@pytest.fixture(scope="module")
-def shared_url(admin_url: str, template: str) -> Iterator[str]:
-    """Address of a migrated database that the tests of a module share."""
-    name = f"shared_{secrets.token_hex(6)}"
-    create = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy")
-    with psycopg.connect(admin_url, autocommit=True) as connection:
-        connection.execute(create.format(sql.Identifier(name), sql.Identifier(template)))
-        yield make_conninfo(admin_url, dbname=name)
-        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
 @pytest.fixture(scope="module")
