@@ -3,23 +3,19 @@
 import asyncio
 import logging
 import os
-import re
 import signal
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from fastapi import FastAPI, Response
-from starlette.exceptions import HTTPException
 from starlette.middleware.gzip import GZipMiddleware
-from starlette.staticfiles import StaticFiles
-from starlette.types import Scope
 
-from webapp import activity_pages, api, import_pages, item_pages, pages, socket, stock_pages
+from webapp import activity_pages, api, import_pages, item_pages, pages, socket, static_files, stock_pages
 from webapp.change_feed import Bell, ChangeFeed, RingingListener
 from webapp.database import Database, Pool, dedicated_conninfo, open_pool, prepare
 from webapp.errors import Errors
 from webapp.hub import Hub
-from webapp.rendering import STATIC, Renderer, build
+from webapp.rendering import Renderer
 from webapp.security import Security
 from webapp.settings import Settings, SetupError, load_settings
 from webapp.sources import Pieces
@@ -49,31 +45,13 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(item_pages.router)
     app.include_router(activity_pages.router)
     app.include_router(socket.router)
-    app.mount("/static", StaticFilesOfBuild(directory=STATIC))
+    app.include_router(static_files.router)
     app.add_middleware(GZipMiddleware, minimum_size=1000)
     app.add_middleware(Security, allowed_hosts=settings.allowed_hosts, answer=errors.answer_http_error)
     app.add_middleware(PlainSetupErrors)
     errors.add_handlers(app)
     _add_probes(app)
     return app
-
-
-class StaticFilesOfBuild(StaticFiles):
-    """Static files below the build's digest: a browser may keep them for ever.
-
-    A page of another build (from before a restart, or of a process that is newer during an upgrade) gets today's
-    files under its own address, not to be kept: without them it would be dead, and could not even say that it is old.
-    """
-
-    async def get_response(self, path: str, scope: Scope) -> Response:
-        """Answer with a file, or 404."""
-        digest, _, file = path.partition("/")
-        if not re.fullmatch("[0-9a-f]{12}", digest):
-            raise HTTPException(404)
-        response = await super().get_response(file, scope)
-        keep = "public, max-age=31536000, immutable" if digest == build() else "no-cache"
-        response.headers["Cache-Control"] = keep
-        return response
 
 
 @asynccontextmanager

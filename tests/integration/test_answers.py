@@ -6,6 +6,7 @@ import pytest
 from tests.server import serve
 from webapp.rendering import build, static_url
 from webapp.security import HEADERS
+from webapp.static_files import SCRIPTS
 from webapp.summary import Summary
 
 
@@ -56,8 +57,20 @@ def test_a_defect_is_a_page_with_all_headers(shared_url: str, monkeypatch: pytes
 def test_static_files_are_kept_for_ever_and_known_by_their_tag(visitor: httpx.Client) -> None:
     answer = visitor.get(static_url("css/app.css"))
     assert answer.headers["cache-control"] == "public, max-age=31536000, immutable"
-    again = visitor.get(static_url("css/app.css"), headers={"If-None-Match": answer.headers["etag"]})
-    assert (again.status_code, again.content) == (304, b"")
+    again = visitor.get(static_url("css/app.css"), headers={"If-None-Match": f"W/{answer.headers['etag']}"})
+    assert (again.status_code, again.content, again.headers["vary"]) == (304, b"", "Accept-Encoding")
+
+
+@pytest.mark.parametrize(("path", "media_type"), [("css/app.css", "text/css"), (SCRIPTS, "text/javascript")])
+def test_static_files_are_compressed_for_those_who_read_that(visitor: httpx.Client, path: str, media_type: str) -> None:
+    packed, plain = (visitor.get(static_url(path), headers={"Accept-Encoding": way}) for way in ("gzip, br", "br"))
+    assert packed.content == plain.content
+    assert [answer.headers.get("content-encoding") for answer in (packed, plain)] == ["gzip", None]
+    assert int(packed.headers["content-length"]) < int(plain.headers["content-length"]) / 2
+    assert packed.headers["etag"] != plain.headers["etag"]
+    for answer in (packed, plain):
+        assert "Accept-Encoding" in answer.headers["vary"]
+        assert answer.headers["content-type"] == f"{media_type}; charset=utf-8"
 
 
 def test_a_page_of_another_build_still_gets_its_scripts_but_must_not_keep_them(visitor: httpx.Client) -> None:
