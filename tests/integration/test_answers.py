@@ -43,7 +43,7 @@ def test_pages_and_errors_bear_the_same_headers_and_errors_are_not_kept(visitor:
 
 
 def test_a_defect_is_a_page_with_all_headers(shared_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def fail(self: Summary) -> None:
+    async def fail(self: Summary, **options: bool) -> None:
         raise ArithmeticError
 
     monkeypatch.setattr(Summary, "read", fail)
