@@ -2,8 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import aclosing
+from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any, Self
@@ -15,7 +14,6 @@ from webapp.changes import Event, Heard
 from webapp.cursors import read_cursor, unusable, write_cursor
 from webapp.database import Connection, Pool, use_connection
 from webapp.items import FIELDS, MAX_ID
-from webapp.listener import Listener
 from webapp.problems import Problem
 from webapp.queries import QUERIES, filled
 
@@ -29,26 +27,15 @@ class Bell:
     def __init__(self) -> None:
         self.next_ring = asyncio.Event()
 
+    def hear(self, event: Event) -> None:
+        """Ring for each event that may be a change."""
+        if not isinstance(event, Heard):
+            self.ring()
+
     def ring(self) -> None:
         """Wake all; who waits from now on waits for the next time."""
         self.next_ring.set()
         self.next_ring = asyncio.Event()
-
-
-class RingingListener(Listener):
-    """A listener that rings a bell for each event that may be a change."""
-
-    def __init__(self, conninfo: str, bell: Bell) -> None:
-        super().__init__(conninfo)
-        self._bell = bell
-
-    async def events(self) -> AsyncGenerator[Event, None]:
-        """Yield events, and ring."""
-        async with aclosing(super().events()) as events:
-            async for event in events:
-                if not isinstance(event, Heard):
-                    self._bell.ring()
-                yield event
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,42 +1,81 @@
-"""The feed's connection while it lasts: bounded waits, and a hint when its socket has something to read."""
+"""Connections of the feed's own while they last: bounded waits, and a hint when there is something to read."""
 
 import asyncio
-from collections.abc import Mapping
-from contextlib import suppress
+import random
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from typing import Self
 
 import psycopg
-from psycopg.rows import DictRow
+from psycopg.rows import DictRow, dict_row
 
 from webapp.database import hang_up_after
 from webapp.queries import QUERIES
 
 CHANNEL = "messages_channel"
+LONGEST_PAUSE_S = 5.0
 
 
-class FeedConnection:
-    """A connection that listens, and loses itself rather than wait for a silent server."""
+class DedicatedConnection:
+    """A connection that loses itself rather than wait for a silent server."""
 
     def __init__(self, connection: psycopg.AsyncConnection[DictRow], answer_limit_s: float) -> None:
         self._connection = connection
         self._answer_limit_s = answer_limit_s
-        self._payloads: list[str] = []
-        self._hinted = asyncio.Event()
-        connection.add_notify_handler(self._hear)
 
-    async def listen(self) -> bool:
-        """Start to hear; return whether the connection is our own, all the way to the server."""
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, conninfo: str, answer_limit_s: float) -> AsyncIterator[Self]:
+        """Connect while the context lasts. Raises `psycopg.Error` or `OSError`, now and at every use."""
+        connection = await psycopg.AsyncConnection[DictRow].connect(
+            conninfo,
+            autocommit=True,
+            row_factory=dict_row,
+            prepare_threshold=None,
+            client_encoding="utf8",
+            connect_timeout=5,
+        )
+        try:
+            yield cls(connection, answer_limit_s)
+        finally:
+            with suppress(psycopg.Error, OSError):
+                await connection.close()
+
+    async def make_own(self) -> bool:
+        """Return whether the connection is our own, all the way to the server; only then is it set up as such."""
         answers = (await self.query("backend_pid"))[0]["backend_pid"]
         is_own = bool(answers == self._connection.info.backend_pid)
         if is_own:  # through a pooler, settings and prepared statements would be other programs' too
             await self.query("tune", limit_ms=round(self._answer_limit_s * 750))
             self._connection.prepare_threshold = 0
-        await self._execute(f"LISTEN {CHANNEL}".encode())
         return is_own
 
     async def query(self, name: str, **parameters: object) -> list[DictRow]:
         """Run a named query; a server that does not answer in time loses the connection."""
         cursor = await self._execute(QUERIES[name], parameters)
         return await cursor.fetchall()
+
+    async def _execute(
+        self, statement: bytes, parameters: Mapping[str, object] | None = None
+    ) -> psycopg.AsyncCursor[DictRow]:
+        with hang_up_after(self._connection, self._answer_limit_s):
+            return await self._connection.execute(statement, parameters)
+
+
+class FeedConnection(DedicatedConnection):
+    """A connection that listens."""
+
+    def __init__(self, connection: psycopg.AsyncConnection[DictRow], answer_limit_s: float) -> None:
+        super().__init__(connection, answer_limit_s)
+        self._payloads: list[str] = []
+        self._hinted = asyncio.Event()
+        connection.add_notify_handler(self._hear)
+
+    async def listen(self) -> bool:
+        """Start to hear; return whether the connection is our own, all the way to the server."""
+        is_own = await self.make_own()
+        await self._execute(f"LISTEN {CHANNEL}".encode())
+        return is_own
 
     def take_payloads(self) -> list[str]:
         """Return the notifications heard since the last call."""
@@ -56,7 +95,8 @@ class FeedConnection:
         loop.add_reader(descriptor, self.hint)
         try:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._hinted.wait(), timeout_s)
+                async with asyncio.timeout(timeout_s):  # wait_for() may lose a cancellation that comes with the hint
+                    await self._hinted.wait()
         finally:
             loop.remove_reader(descriptor)
             self._hinted.clear()
@@ -73,8 +113,14 @@ class FeedConnection:
         if notification.channel == CHANNEL:  # a pooler's connection may hear what others listen to
             self._payloads.append(notification.payload)
 
-    async def _execute(
-        self, statement: bytes, parameters: Mapping[str, object] | None = None
-    ) -> psycopg.AsyncCursor[DictRow]:
-        with hang_up_after(self._connection, self._answer_limit_s):
-            return await self._connection.execute(statement, parameters)
+
+def raise_if_cancelled() -> None:
+    """Let a cancellation go on where the connection was lost over it, so that psycopg's error stands in its place."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
+
+
+def pause_s(failures: int) -> float:
+    """Return how long to wait before connecting again; at random, so that not all processes come at once."""
+    return random.uniform(0, min(0.05 * 2 ** min(failures, 10), LONGEST_PAUSE_S))  # noqa: S311

@@ -2,23 +2,20 @@
 
 import asyncio
 import logging
-import random
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing, suppress
 
 import psycopg
-from psycopg.rows import DictRow, dict_row
 
 from webapp.changes import Change, Changes, Event, Heard, Resync
-from webapp.feed import FeedConnection
+from webapp.feed import FeedConnection, pause_s, raise_if_cancelled
 
 logger = logging.getLogger(__name__)
 
 SAFETY_POLL_S = 1.0
 ANSWER_LIMIT_S = 4.0
 MAX_CHANGES = 5_000
-LONGEST_PAUSE_S = 5.0
 
 
 class Listener:
@@ -29,9 +26,15 @@ class Listener:
     """
 
     def __init__(
-        self, conninfo: str, *, safety_poll_s: float = SAFETY_POLL_S, answer_limit_s: float = ANSWER_LIMIT_S
+        self,
+        conninfo: str,
+        *ears: Callable[[Event], None],
+        safety_poll_s: float = SAFETY_POLL_S,
+        answer_limit_s: float = ANSWER_LIMIT_S,
     ) -> None:
+        """Each of the `ears` hears every event too, before it is yielded."""
         self._conninfo = conninfo
+        self._ears = ears
         self._safety_poll_s = safety_poll_s
         self._answer_limit_s = answer_limit_s
         self._epoch: str | None = None
@@ -65,24 +68,18 @@ class Listener:
             try:
                 async with aclosing(self._events_of_one_connection()) as events:
                     async for event in events:
+                        for hear in self._ears:
+                            hear(event)
                         yield event
             except (psycopg.Error, OSError) as error:
+                raise_if_cancelled()
                 failures = 1 if self.certain_at > certain_at else failures + 1
                 if failures.bit_count() == 1:  # the 1st, 2nd, 4th, 8th ...: a server that is away fills no log
                     logger.warning("change feed interrupted: %s", str(error).strip().partition("\n")[0])
-            await asyncio.sleep(_pause_s(failures))
+            await asyncio.sleep(pause_s(failures))
 
     async def _events_of_one_connection(self) -> AsyncGenerator[Event, None]:
-        connection = await psycopg.AsyncConnection[DictRow].connect(
-            self._conninfo,
-            autocommit=True,
-            row_factory=dict_row,
-            prepare_threshold=None,
-            client_encoding="utf8",
-            connect_timeout=5,
-        )
-        try:
-            feed = FeedConnection(connection, self._answer_limit_s)
+        async with FeedConnection.open(self._conninfo, self._answer_limit_s) as feed:
             if not await feed.listen() and not self._warned_of_pooler:
                 self._warned_of_pooler = True
                 logger.warning(
@@ -93,9 +90,6 @@ class Listener:
             async with aclosing(self._read(feed)) as events:
                 async for event in events:
                     yield event
-        finally:
-            with suppress(psycopg.Error, OSError):
-                await connection.close()
 
     async def _read(self, feed: FeedConnection) -> AsyncGenerator[Event, None]:
         if await self._enter_epoch(feed):
@@ -134,8 +128,3 @@ class Listener:
             return Resync()
         changes = tuple(Change.from_row(row) for row in rows if row["id"] is not None)
         return Changes(changes) if changes else None
-
-
-def _pause_s(failures: int) -> float:
-    """Return how long to wait before connecting again; at random, so that not all processes come at once."""
-    return random.uniform(0, min(0.05 * 2 ** min(failures, 10), LONGEST_PAUSE_S))  # noqa: S311

@@ -11,10 +11,12 @@ from fastapi import FastAPI, Response
 from starlette.middleware.gzip import GZipMiddleware
 
 from webapp import activity_pages, api, import_pages, item_pages, pages, socket, static_files, stock_pages
-from webapp.change_feed import Bell, ChangeFeed, RingingListener
-from webapp.database import Database, Pool, dedicated_conninfo, open_pool, prepare
+from webapp.change_feed import Bell, ChangeFeed
+from webapp.courier import Courier
+from webapp.database import dedicated_conninfo, open_pool, prepare
 from webapp.errors import Errors
 from webapp.hub import Hub
+from webapp.listener import Listener
 from webapp.rendering import Renderer
 from webapp.security import Security
 from webapp.settings import Settings, SetupError, load_settings
@@ -60,18 +62,16 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     async with AsyncExitStack() as stack:
         pool = await stack.enter_async_context(open_pool(database))
         bell = Bell()
-        app.state.pool, app.state.hub = pool, _make_hub(database, pool, app.state.pieces, bell)
+        courier = Courier(dedicated_conninfo(database.listen_url, "live-inventory courier"))
+        listener_url = dedicated_conninfo(database.listen_url, "live-inventory listener")
+        listener = Listener(listener_url, bell.hear, courier.hear)
+        app.state.pool, app.state.hub = pool, Hub(pool, listener, app.state.pieces)
         app.state.change_feed = ChangeFeed(pool, bell)
         stack.callback(app.state.hub.close)
         hub = app.state.hub
-        for work in (hub.follow(), hub.beat(), hub.broadcast.run()):
+        for work in (hub.follow(), hub.beat(), hub.broadcast.run(), courier.run()):
             stack.push_async_callback(_stop, _start(work))
         yield
-
-
-def _make_hub(database: Database, pool: Pool, pieces: Pieces, bell: Bell) -> Hub:
-    listener = RingingListener(dedicated_conninfo(database.listen_url, "live-inventory listener"), bell)
-    return Hub(pool, listener, pieces)
 
 
 def _start(work: Coroutine[None, None, None]) -> asyncio.Task[None]:

@@ -11,7 +11,8 @@ from tests.factories import make_item
 from tests.follower import APPLICATION, Proxy, follow
 from tests.waiting import eventually
 from webapp.changes import Change, ItemState
-from webapp.listener import LONGEST_PAUSE_S, MAX_CHANGES, _pause_s
+from webapp.feed import LONGEST_PAUSE_S, pause_s
+from webapp.listener import MAX_CHANGES
 
 NEVER_S = 3600.0
 
@@ -155,7 +156,7 @@ async def test_a_locked_log_is_waited_for_without_heaping_up_connections(
 
 
 def test_the_pause_stays_short_however_long_the_server_is_away() -> None:
-    assert max(_pause_s(failures) for failures in range(3000)) <= LONGEST_PAUSE_S
+    assert max(pause_s(failures) for failures in range(3000)) <= LONGEST_PAUSE_S
 
 
 async def test_a_listener_that_is_stopped_leaves_no_connection(database_url: str, database: psycopg.Connection) -> None:
