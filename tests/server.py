@@ -11,18 +11,20 @@ from fastapi import FastAPI
 
 from tests.waiting import eventually
 from webapp.main import create_app
+from webapp.serving import WEBSOCKETS
 from webapp.settings import Settings
 
 
 class LiveServer:
     """A server that accepts connections; `stop` ends it as a restart does."""
 
-    def __init__(self, app: FastAPI, listening: socket.socket) -> None:
+    def __init__(self, app: FastAPI, listening: socket.socket, *, hand_off: bool = True, **options: Any) -> None:
         self.app = app
         self.port: int = listening.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
         self.socket_url = f"ws://127.0.0.1:{self.port}"
-        config = uvicorn.Config(app, log_level="warning", ws_per_message_deflate=False, timeout_graceful_shutdown=2)
+        options = WEBSOCKETS | ({} if hand_off else {"ws": "websockets-sansio"}) | options
+        config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=2, **options)
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, args=([listening],), daemon=True)
 
@@ -32,6 +34,11 @@ class LiveServer:
         eventually(lambda: self._server.started or not self._thread.is_alive())
         assert self._server.started, "the application did not start"
 
+    @property
+    def connections(self) -> list[Any]:
+        """The protocol objects of all connections."""
+        return list(self._server.server_state.connections)
+
     def stop(self) -> None:
         """Close all connections and end."""
         self._server.should_exit = True
@@ -40,10 +47,10 @@ class LiveServer:
 
 
 @contextmanager
-def serve(database_url: str, port: int = 0, **settings: Any) -> Iterator[LiveServer]:
-    """Serve a database while the context lasts."""
+def serve(database_url: str, port: int = 0, *, hand_off: bool = True, **settings: Any) -> Iterator[LiveServer]:
+    """Serve a database while the context lasts; without `hand_off` as any ASGI server does."""
     with socket.create_server(("127.0.0.1", port)) as listening:
-        server = LiveServer(create_app(Settings(database_url=database_url, **settings)), listening)
+        server = LiveServer(create_app(Settings(database_url=database_url, **settings)), listening, hand_off=hand_off)
         server.start()
         try:
             yield server

@@ -10,12 +10,15 @@ from starlette.websockets import WebSocketState
 
 from webapp.client import Client, Frames, Refusal
 
+HAND_OFF = "websocket.handoff"  # the ASGI extension
 GOODBYE_LIMIT_S = 1.0
 
 
 async def connect(socket: WebSocket, client: Client) -> None:
     """Let an accepted socket be the client's, until it ends."""
-    await _PlainConnection(socket, client).run()
+    extension = (socket.scope.get("extensions") or {}).get(HAND_OFF)
+    if not (extension and extension["hand_off"](client)):
+        await _PlainConnection(socket, client).run()
 
 
 class _PlainConnection:

@@ -57,13 +57,17 @@ class Reader(Client):
         self._log.readers.discard(self)
 
     def take(self) -> Frames | None:
-        """Return some of the payloads that came since."""
+        """Return the payload that came since; some of them, if there are many."""
+        payload = self._last.next
+        if payload is None:
+            return None
+        if payload.next is None:
+            self._last = payload
+            return payload.frames
         payloads = list(islice(self._following(), PAYLOADS_AT_ONCE))
         if self._last is not self._log.last:
             self._waker.wake((self,))
-        if len(payloads) == 1:
-            return payloads[0].frames
-        return Frames.joined(payload.frames for payload in payloads) if payloads else None
+        return Frames.joined(payload.frames for payload in payloads)
 
     def wait(self, behind_since: float, now: float) -> None:
         """Be patient, unless too many payloads wait. Raises `Refusal`."""

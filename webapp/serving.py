@@ -8,9 +8,14 @@ from typing import Any
 import uvicorn
 from uvicorn.supervisors import ChangeReload
 
+from webapp.handoff import HandOffProtocol
 from webapp.settings import RESOURCES, SetupError
 
-MAX_MESSAGE_BYTES = 64 * 1024  # browsers send a revision, nothing larger
+WEBSOCKETS: dict[str, Any] = {
+    "ws": HandOffProtocol,
+    "ws_max_size": 64 * 1024,  # browsers send a revision, nothing larger
+    "ws_per_message_deflate": False,  # it would compress for each client alone
+}
 GOODBYE_SECONDS = 3
 _LOGGING: dict[str, Any] = {
     "version": 1,
@@ -40,8 +45,7 @@ def run(listening: socket.socket, notes: list[str], *, reload: bool) -> None:
     """Serve until a signal ends it; the page's address and the notes are printed once it can be opened."""
     config = uvicorn.Config(
         "webapp.main:app",
-        ws_max_size=MAX_MESSAGE_BYTES,
-        ws_per_message_deflate=False,
+        **WEBSOCKETS,
         server_header=False,
         proxy_headers=False,
         access_log=False,

@@ -1,0 +1,238 @@
+"""A WebSocket in a few hundred bytes: it owns the socket, and has a parser only while bytes are being understood."""
+
+import asyncio
+import logging
+import random
+import socket
+import time
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from types import GeneratorType
+from typing import Any, cast
+
+from websockets.frames import Frame, Opcode
+from websockets.protocol import OPEN, SEND_EOF, SERVER, Protocol
+
+from webapp.client import Client, Frames, Refusal
+
+logger = logging.getLogger("uvicorn.error")
+
+CLOSE_LIMIT_S = 10.0
+INVALID_DATA, INTERNAL_ERROR, SERVICE_RESTART = 1007, 1011, 1012
+PING = Frame(Opcode.PING, b"").serialize(mask=False)
+MAX_UNSENT_BYTES = 16 * 1024  # what the kernel may hoard for a client: old states, to be read before the newest
+USER_TIMEOUT_MS = 40_000
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What all peers of a server share. Without an interval nobody is pinged."""
+
+    max_message_bytes: int | None
+    ping_interval_s: float | None
+
+
+class Peer(asyncio.Protocol):
+    """Speaks the protocol by means of the `websockets` library, whose parser it drops between two messages.
+
+    The client is told each message, and its loss as soon as either side begins to close. The socket stays for the rest
+    of the closing handshake, `CLOSE_LIMIT_S` at most.
+    """
+
+    __slots__ = (
+        "_client",
+        "_is_silent",
+        "_limits",
+        "_message",
+        "_parser",
+        "_peers",
+        "_timer",
+        "_transport",
+        "behind_since",
+    )
+
+    def __init__(self, transport: asyncio.Transport, client: Client, peers: set[Any], limits: Limits) -> None:
+        self.behind_since: float | None = None
+        self._transport = transport
+        self._client: Client | None = client
+        self._peers = peers
+        self._limits = limits
+        self._parser: Protocol | None = None
+        self._message: bytearray | None = None
+        self._is_silent = False
+        self._timer: asyncio.TimerHandle | None = None
+
+    def take_over(self, parser: Protocol, frames: Iterable[Frame]) -> None:
+        """Go on where the handshake ended: with its parser, and the frames that came since."""
+        self._parser = parser
+        self._peers.add(self)
+        self._transport.set_protocol(self)
+        self._transport.resume_reading()
+        self._transport.set_write_buffer_limits(0)  # behind is whoever has not taken all that was written
+        _set_options(self._transport.get_extra_info("socket"))
+        self._start_keepalive()
+        if self._client:
+            self._client.connection = self
+        self._act(parser, frames)
+
+    # What the application and the server call
+
+    def write(self, frames: Frames) -> None:
+        """Send frames without waiting."""
+        self._transport.write(frames.wire)
+
+    def close(self, code: int, reason: str) -> None:
+        """Begin to close with a code and a reason."""
+        parser = self._take_parser()
+        if parser.state is OPEN:
+            parser.send_close(code, reason)
+        self._settle(parser)
+
+    def shutdown(self) -> None:
+        """End, because the server does; it waits for its connections, so they do not wait for anybody's answer."""
+        self.close(SERVICE_RESTART, "")
+        if self.behind_since is None:
+            self._transport.close()
+        else:
+            self._transport.abort()
+
+    # What the loop calls
+
+    def data_received(self, data: bytes) -> None:
+        """Understand bytes, wherever in a frame they end."""
+        self._is_silent = False
+        parser = self._take_parser()
+        parser.receive_data(data)
+        self._act(parser, parser.events_received())  # type: ignore[arg-type]  # after the handshake they are frames
+
+    def eof_received(self) -> None:
+        """End: whoever closes its half without the closing handshake has gone."""
+        parser = self._take_parser()
+        parser.receive_eof()
+        self._settle(parser)
+
+    def pause_writing(self) -> None:
+        """Be behind. Whoever does not read is not read either, or the answers to its pings would heap up."""
+        self.behind_since = time.monotonic()
+        if self._client:
+            self._transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        """Be behind no longer."""
+        self.behind_since, self._is_silent = None, False
+        if self._client:
+            self._transport.resume_reading()
+            self._client.drained()
+
+    def connection_lost(self, _: Exception | None) -> None:
+        """Leave nothing behind."""
+        self._lose_client()
+        if self._timer is not None:
+            self._timer.cancel()
+        self._drop_parser()
+        self._peers.discard(self)
+
+    # The protocol
+
+    def _take_parser(self) -> Protocol:
+        if self._parser is None:
+            self._parser = Protocol(SERVER, max_size=self._limits.max_message_bytes, logger=logger)
+        return self._parser
+
+    def _act(self, parser: Protocol, frames: Iterable[Frame]) -> None:
+        try:
+            for frame in frames:
+                self._receive(frame)
+        except Refusal as refusal:
+            self.close(refusal.code, refusal.reason)
+        else:
+            self._settle(parser)
+
+    def _receive(self, frame: Frame) -> None:
+        """Put messages together; control frames are the parser's business. Raises `Refusal`."""
+        if self._client is None:
+            return
+        if frame.opcode is Opcode.BINARY:
+            self._client.received(None)
+        elif frame.opcode in (Opcode.TEXT, Opcode.CONT):
+            self._message = self._message or bytearray()
+            self._message += frame.data
+            if frame.fin:
+                text, self._message = _decode(self._message), None
+                self._client.received(text)
+
+    def _settle(self, parser: Protocol) -> None:
+        """Send what the parser answers, and begin to end if it closes; or drop it, if it is between two messages."""
+        writes = parser.data_to_send()
+        if self._client is not None and writes:
+            self._transport.write(b"".join(writes))
+        if parser.state is not OPEN:
+            self._begin_to_end()
+            if SEND_EOF in writes and self._transport.can_write_eof() and not self._transport.is_closing():
+                self._transport.write_eof()
+        elif self._message is None and _is_between_frames(parser):
+            self._drop_parser()
+
+    def _drop_parser(self) -> None:
+        if self._parser is not None:
+            self._parser.parser.close()  # it refers to itself, and would wait for the garbage collector
+            self._parser = None
+
+    # The end
+
+    def _begin_to_end(self) -> None:
+        if self._client is not None:
+            self._lose_client()
+            self._start_timer(CLOSE_LIMIT_S, self._transport.abort)
+            self._transport.resume_reading()  # the other side's part of the closing handshake
+
+    def _lose_client(self) -> None:
+        client, self._client = self._client, None
+        if client is not None:
+            client.lost()
+
+    # Keepalive
+
+    def _start_keepalive(self) -> None:
+        """Ping at each interval; at first at random, so that those that came together are not pinged together."""
+        if interval_s := self._limits.ping_interval_s:
+            self._start_timer(random.uniform(interval_s / 2, interval_s), self._keep_alive, interval_s)  # noqa: S311
+
+    def _keep_alive(self, interval_s: float) -> None:
+        """Close if nothing came since the last ping. Who is behind is not read, and the broadcast's patience ends."""
+        if self.behind_since is None:
+            if self._is_silent:
+                self.close(INTERNAL_ERROR, "keepalive ping timeout")
+                return
+            self._is_silent = True
+            self._transport.write(PING)
+        self._start_timer(interval_s, self._keep_alive, interval_s)
+
+    def _start_timer(self, seconds: float, act: Callable[..., object], *arguments: float) -> None:
+        """Have one thing done later: the next ping, or the end."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_later(seconds, act, *arguments)
+
+
+def _is_between_frames(parser: Protocol) -> bool:
+    """Whether the parser has nothing of a next frame: it then waits to know whether there is one at all."""
+    waits_in = cast("GeneratorType[None, None, None]", parser.parser).gi_yieldfrom
+    return isinstance(waits_in, GeneratorType) and waits_in.__name__ == "at_eof"
+
+
+def _decode(message: bytearray) -> str:
+    """Return the text of a message. Raises `Refusal`."""
+    try:
+        return message.decode()
+    except UnicodeDecodeError as error:
+        raise Refusal(INVALID_DATA, f"{error.reason} at position {error.start}") from error
+
+
+def _set_options(connected: socket.socket) -> None:
+    """Let the kernel hoard little and give up in time, where it can."""
+    for name, value in (("TCP_NOTSENT_LOWAT", MAX_UNSENT_BYTES), ("TCP_USER_TIMEOUT", USER_TIMEOUT_MS)):
+        if hasattr(socket, name):
+            with suppress(OSError):  # not a TCP socket
+                connected.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
