@@ -153,8 +153,9 @@ def away(admin_url: str, name: str) -> Iterator[None]:
 
 
 def test_a_database_that_is_away_is_a_problem_and_so_is_a_defect(
-    admin_url: str, database_url: str, database: psycopg.Connection
+    monkeypatch: pytest.MonkeyPatch, admin_url: str, database_url: str, database: psycopg.Connection
 ) -> None:
+    monkeypatch.setattr("webapp.database.CONNECTION_LIMIT_S", 0.5)
     with serve(database_url) as server, httpx.Client(base_url=server.url, verify=False, timeout=20) as client:
         path = f"/api/items/{make_item(database)}"
         database.execute("ALTER TABLE inventory RENAME TO elsewhere")
