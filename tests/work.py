@@ -15,13 +15,12 @@ from webapp.client import Frames
 from webapp.queries import QUERIES, SQL
 from webapp.rendering import Renderer
 
-OF_THE_FEED = frozenset(re.findall(r"^-- (\w+) --$", (SQL / "queries/feed.sql").read_text(), re.MULTILINE))
 BEAT = "live/beat.html"  # once for all pages, and whether or not anything has changed
 
 
 @dataclass
 class Work:
-    """Named queries, templates rendered and frames built, each with how often; those that only time brings left out."""
+    """Named queries, templates and frames, each with how often; what time alone brings is left out."""
 
     queries: Counter[str] = field(default_factory=Counter)
     renders: Counter[str] = field(default_factory=Counter)
@@ -33,7 +32,9 @@ class Work:
             counts.clear()
 
     def note_query(self, query: object) -> None:
-        if (name := _name(query)) not in OF_THE_FEED:
+        statement = query.as_bytes(None) if isinstance(query, sql.Composable) else query
+        name = _name(statement) if isinstance(statement, bytes) else None
+        if name and name not in _OF_THE_FEED:
             self.queries[name] += 1
 
     def note_render(self, template: str) -> None:
@@ -50,35 +51,42 @@ def counted_work() -> Iterator[Work]:
     """Count while the context lasts, in all applications that are started in it."""
     work = Work()
     execute: Callable[..., Any] = psycopg.AsyncConnection.execute
-    render, of = Renderer.render, Frames.of.__func__  # type: ignore[attr-defined]
+    render, of = Renderer.render, Frames.of
 
     async def counted_execute(self: Any, query: Any, *others: Any, **options: Any) -> Any:
-        if query:  # an empty one asks whether the server is there
-            work.note_query(query)
+        work.note_query(query)
         return await execute(self, query, *others, **options)
 
     def counted_render(self: Renderer, template: str, **values: Any) -> str:
         work.note_render(template)
         return render(self, template, **values)
 
-    def counted_frame(cls: type[Frames], text: str) -> Frames:
+    def counted_frame(text: str) -> Frames:
         work.note_frame(text)
-        return of(cls, text)  # type: ignore[no-any-return]
+        return of(text)
 
     with (
         patch.object(psycopg.AsyncConnection, "execute", counted_execute),
         patch.object(Renderer, "render", counted_render),
-        patch.object(Frames, "of", classmethod(counted_frame)),
+        patch.object(Frames, "of", counted_frame),
     ):
         yield work
 
 
-def _name(query: object) -> str:
-    """Return the name of a query, also of one whose places were filled in; others by their first words."""
-    text = query.as_bytes(None) if isinstance(query, sql.Composable) else _bytes(query)
-    found = [name for name, known in QUERIES.items() if text.startswith(known.split(b"{")[0])]
-    return max(found, key=lambda name: len(QUERIES[name].split(b"{")[0]), default=text[:40].decode())
+def _start(statement: bytes) -> bytes:
+    """Return what is before the first place that is filled in."""
+    return statement.partition(b"{")[0]
 
 
-def _bytes(query: object) -> bytes:
-    return query if isinstance(query, bytes) else str(query).encode()
+def _name(statement: bytes) -> str | None:
+    """Return the name of a query, also of one whose places were filled in; None of a statement that has no name."""
+    names = [name for name, query in QUERIES.items() if statement.startswith(_start(query))]
+    return max(names, key=lambda name: len(_start(QUERIES[name])), default=None)
+
+
+def _names_in(file: str) -> list[str]:
+    path = SQL / "queries" / file
+    return re.findall(r"^-- (\w+) --$", path.read_text(), re.MULTILINE) if path.exists() else []
+
+
+_OF_THE_FEED = {*_names_in("feed.sql"), *_names_in("courier.sql")}  # asked again and again while nothing changes
