@@ -43,6 +43,7 @@ class Listener:
         self.certain_at = float("-inf")
         self._feed: FeedConnection | None = None
         self._told = asyncio.Event()
+        self._told_at = float("-inf")
 
     def is_certain(self, within_s: float) -> bool:
         """Whether all that was committed up to a moment in the last `within_s` seconds has been told."""
@@ -53,12 +54,12 @@ class Listener:
         asked_at = time.monotonic()
         with suppress(TimeoutError):
             async with asyncio.timeout(within_s):
-                while self.certain_at < asked_at:
-                    told = self._told
+                while self._told_at < asked_at:
                     if self._feed is not None:
                         self._feed.hint()
-                    await told.wait()
-        return self.certain_at >= asked_at
+                    await self._told.wait()
+                return True
+        return False
 
     async def events(self) -> AsyncGenerator[Event, None]:
         """Yield events; each committed change exactly once, unless `Resync` stands for it."""
@@ -96,8 +97,6 @@ class Listener:
             yield Resync()
         self._feed = feed
         while True:
-            self._told.set()
-            self._told = asyncio.Event()
             for payload in feed.take_payloads():
                 yield Heard(payload)
             asked_at = time.monotonic()
@@ -105,6 +104,9 @@ class Listener:
             self.certain_at = asked_at
             if event is not None:
                 yield event
+            self._told_at = asked_at
+            self._told.set()
+            self._told = asyncio.Event()
             await feed.wait_for_hint(self._safety_poll_s)
 
     async def _enter_epoch(self, feed: FeedConnection) -> bool:

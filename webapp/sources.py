@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 from markupsafe import Markup
@@ -19,7 +19,7 @@ from webapp.tally import Figures, Tally
 from webapp.views import ALL_ITEMS, PAGE_ROWS, View
 from webapp.window import Order, Place, Window
 
-FEW_MATCHES = 10_000  # are sorted sooner than an order's index leads to fifty of them that may all come last
+FEW = 0.25  # of all items are sorted sooner than an order's index leads to fifty of them, in the worst case
 CACHED_ROWS = 20_000
 
 
@@ -91,9 +91,12 @@ class ItemList:
         return await self._tallies.figures(await self._find_tally(), certain=certain)
 
     def _query(self, matches: int) -> Any:
-        is_sparse = bool(self.view.q or self.view.low) and matches <= FEW_MATCHES
-        found = "all_first" if is_sparse else "in_order"
-        return ordered("view_items", self.view.column, descending=self.view.descending, found=found)
+        """An index gives the order of names, but where few match all of them may come last in it."""
+        view = self.view
+        order = partial(ordered, column=view.column, descending=view.descending)
+        if (view.q or view.low) and matches <= self._tallies.total() * FEW:
+            return order("view_items", found="all_first")
+        return order("view_items_of_many") if view.q else order("view_items", found="in_order")
 
     def _window(self, rows: Sequence[Mapping[str, Any]], page: int, needle: str) -> Window:
         """A page that is not full ends with the list, and so does one that stands for a page beyond it."""

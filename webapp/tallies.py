@@ -28,6 +28,10 @@ class Tallies:
     def __iter__(self) -> Iterator[Tally]:
         return iter(list(self._tallies.values()))
 
+    def total(self) -> int:
+        """Return how many items there are, if somebody has counted them."""
+        return self._totals.figures.items if self._totals.figures else 0
+
     async def of(self, wanted: Filter) -> Tally:
         """Return the tally of a filter; it goes on as long as somebody holds it."""
         tally = self._tallies.get(wanted)

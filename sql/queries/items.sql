@@ -19,6 +19,34 @@ SELECT id, name, quantity, unit, location, reorder_level, code, version, updated
         OFFSET %(offset)s) AS page
  ORDER BY is_exact DESC, {order};
 
+-- view_items_of_many --
+-- The same where so many match a search text that the order's index leads to fifty of them soon. The one whose code it
+-- is comes by itself, and where there is none, or it is on a page before, one more of the others is passed over.
+WITH matching AS NOT MATERIALIZED (
+         SELECT id, name, quantity, unit, location, reorder_level, code, version, updated_at
+           FROM public.inventory
+          WHERE {matches}),
+     exact AS MATERIALIZED (
+         SELECT *
+           FROM matching
+          WHERE public.inventory_fold(code) COLLATE "C" = %(needle)s)
+SELECT id, name, quantity, unit, location, reorder_level, code, version, updated_at,
+       {column} AS key,
+       {exact} AS is_exact
+  FROM (SELECT *
+          FROM exact
+         WHERE %(offset)s = 0
+         UNION ALL
+        (SELECT *
+           FROM matching
+          WHERE id IS DISTINCT FROM (SELECT id FROM exact)
+          ORDER BY {order}
+          LIMIT %(page_rows)s + 1
+         OFFSET greatest(%(offset)s - 1, 0))) AS page
+ ORDER BY is_exact DESC, {order}
+ LIMIT %(page_rows)s
+OFFSET (SELECT (%(offset)s > 0 AND NOT EXISTS (SELECT FROM exact))::int);
+
 -- exact --
 -- Whether an item's code is the search text.
 (%(needle)s <> '' AND public.inventory_fold(code) IS NOT DISTINCT FROM %(needle)s)

@@ -77,6 +77,12 @@ def test_a_page_in_the_order_of_an_index_is_not_sorted_whole(stocked: psycopg.Co
     assert all(node["Plan Rows"] <= 50 for node in found if node["Node Type"] == "Sort")
 
 
+def test_a_search_that_many_match_follows_the_order(stocked: psycopg.Connection) -> None:
+    query = ordered("view_items_of_many", "name", descending=False)
+    found = plan(stocked, query, **Matcher(Filter(q="1"), "1").parameters, page_rows=50, offset=0)
+    assert indexes(found) == {BY_NAME, "inventory_code_unique"}
+
+
 def test_the_places_are_found_without_a_look_at_all_items(stocked: psycopg.Connection) -> None:
     assert indexes(plan(stocked, QUERIES["locations"])) == {BY_PLACE}
     rows = stocked.execute(QUERIES["locations"]).fetchall()

@@ -3,6 +3,8 @@
 import random
 from collections import Counter
 from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Any
 
 import psycopg
 import pytest
@@ -10,13 +12,14 @@ from psycopg.rows import dict_row
 
 from webapp import sources
 from webapp.changes import Change, Touch
-from webapp.database import Database, Pool, open_pool
-from webapp.queries import QUERIES
+from webapp.database import Database, Pool, fetch, open_pool
+from webapp.matching import Matcher
+from webapp.queries import QUERIES, ordered
 from webapp.rendering import Renderer
 from webapp.settings import Settings
 from webapp.sources import ItemList, Pieces
 from webapp.tallies import Tallies
-from webapp.views import SORTS, View
+from webapp.views import ALL_ITEMS, SORTS, View
 from webapp.window import Side, Window
 
 LETTERS = ["a", "A", "b", "Ä", "ä", "ß", "ς", "σ", "İ", "%", "_", "\\", "🍏", "é", "e\u0301", "0"]
@@ -75,6 +78,13 @@ def changes_since(database: psycopg.Connection, cursor: object) -> tuple[Change,
     return tuple(Change.from_row(row) for row in rows if row["id"] is not None)
 
 
+async def counted(pool: Pool) -> Tallies:
+    """Return tallies of now, the total among them: with it a view knows whether many match."""
+    tallies = Tallies(pool)
+    await tallies.figures(await tallies.of(ALL_ITEMS))
+    return tallies
+
+
 async def touches(
     database: psycopg.Connection, pool: Pool, chance: Chance, tables: int
 ) -> AsyncIterator[tuple[Touch, bool, bool]]:
@@ -84,7 +94,7 @@ async def touches(
         database.execute("TRUNCATE inventory RESTART IDENTITY")
         for _ in range(chance.choice([0, 3, 30, 30])):
             insert(database, chance)
-        tallies = Tallies(pool)
+        tallies = await counted(pool)
         shown = [ItemList(random_view(chance), pool, tallies, pieces) for _ in range(12)]
         for each in shown:
             await each.load(Touch.ALL)
@@ -92,7 +102,7 @@ async def touches(
         for _ in range(chance.choice([1, 1, 3])):
             chance.choice([insert, update, delete])(database, chance)
         changes = changes_since(database, row[0] if row else None)
-        counted_now = Tallies(pool)
+        counted_now = await counted(pool)
         for each in shown:
             before, touch = each._listing, each.touched_by(changes)
             now = await ItemList(each.view, pool, counted_now, pieces).read()
@@ -120,3 +130,20 @@ async def test_the_control_a_window_that_takes_what_comes_before_it_for_its_own_
     monkeypatch.setattr(Window, "_side", lambda *given: side(*given) or Side.AFTER)
     met = touches(shared, pool, random.Random(1), tables=15)
     assert any([rows_differ and touch < Touch.ALL async for touch, rows_differ, _ in met])
+
+
+async def test_all_ways_to_find_a_page_find_the_same(shared: psycopg.Connection, pool: Pool) -> None:
+    chance = random.Random(2)
+    shared.execute("TRUNCATE inventory RESTART IDENTITY")
+    for _ in range(40):
+        insert(shared, chance)
+    exact = [row[0] for row in shared.execute("SELECT code FROM inventory WHERE code IS NOT NULL LIMIT 20").fetchall()]
+    for _ in range(100):
+        view = replace(random_view(chance), q=chance.choice([*exact, *LETTERS]))
+        matcher = await Matcher.of(view.filter, pool)
+        parameters = {**matcher.parameters, "page_rows": 3, "offset": chance.choice([0, 0, 3, 6])}
+        order: dict[str, Any] = {"column": view.column, "descending": view.descending}
+        few, in_order = (ordered("view_items", **order, found=found) for found in ("all_first", "in_order"))
+        rows = await fetch(pool, few, parameters)
+        assert await fetch(pool, in_order, parameters) == rows
+        assert await fetch(pool, ordered("view_items_of_many", **order), parameters) == rows
