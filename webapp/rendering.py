@@ -58,7 +58,7 @@ class Renderer:
 
     def _local(self, at: datetime) -> str:
         """Format a time in the configured zone, to the second."""
-        return at.astimezone(self.timezone).strftime("%Y-%m-%d %H:%M:%S")
+        return at.astimezone(self.timezone).isoformat(" ", "seconds")[:19]
 
 
 def now_minutes() -> int:

@@ -276,4 +276,4 @@ async def test_payloads_that_all_have_read_take_no_memory(company: Company) -> N
         if number % 1_000 == 0:
             await served(company.broadcast)
     await until(lambda: len(wire.texts) == 20_000)
-    assert sum(isinstance(each, Payload) for each in gc.get_objects()) < 10
+    assert sum(type(each) is Payload for each in gc.get_objects()) < 10
