@@ -1,6 +1,6 @@
 """The static files: read and compressed once, when the process starts.
 
-gzip alone: browsers offer Brotli and Zstandard only to a server that speaks TLS, and would save 4 KB once per build.
+gzip alone: browsers offer Brotli and Zstandard only to a server that speaks TLS, and would save 3 KB once per build.
 """
 
 import gzip
