@@ -218,8 +218,10 @@ class Peer(asyncio.Protocol):
 
 def _is_between_frames(parser: Protocol) -> bool:
     """Whether the parser has nothing of a next frame: it then waits to know whether there is one at all."""
-    waits_in = cast("GeneratorType[None, None, None]", parser.parser).gi_yieldfrom
-    return isinstance(waits_in, GeneratorType) and waits_in.__name__ == "at_eof"
+    waiting = cast("GeneratorType[None, None, None]", parser.parser)
+    while isinstance(waiting.gi_yieldfrom, GeneratorType):
+        waiting = waiting.gi_yieldfrom
+    return waiting.__name__ == "at_eof"
 
 
 def _decode(message: bytearray) -> str:
