@@ -69,7 +69,7 @@ class Peer(asyncio.Protocol):
         self._peers.add(self)
         self._transport.set_protocol(self)
         self._transport.resume_reading()
-        self._transport.set_write_buffer_limits(0)  # behind is whoever has not taken all that was written
+        self._transport.set_write_buffer_limits(high=1, low=0)  # behind is whoever has not taken all that was written
         _set_options(self._transport.get_extra_info("socket"))
         self._start_keepalive()
         if self._client:
@@ -169,8 +169,8 @@ class Peer(asyncio.Protocol):
             self._transport.write(b"".join(writes))
         if parser.state is not OPEN:
             self._begin_to_end()
-            if SEND_EOF in writes and self._transport.can_write_eof() and not self._transport.is_closing():
-                self._transport.write_eof()
+            if SEND_EOF in writes:
+                self._end_writing()
         elif self._message is None and _is_between_frames(parser):
             self._drop_parser()
 
@@ -186,6 +186,13 @@ class Peer(asyncio.Protocol):
             self._lose_client()
             self._start_timer(CLOSE_LIMIT_S, self._transport.abort)
             self._transport.resume_reading()  # the other side's part of the closing handshake
+
+    def _end_writing(self) -> None:
+        """Close our half, so that the other side reads what was written before it closes its own; TLS has no halves."""
+        if not self._transport.can_write_eof():
+            self._transport.close()
+        elif not self._transport.is_closing():
+            self._transport.write_eof()
 
     def _lose_client(self) -> None:
         client, self._client = self._client, None
