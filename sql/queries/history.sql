@@ -1,5 +1,7 @@
 -- change_columns --
--- The columns of a change as people are told it, from the log as `c`.
+-- The columns of a change as people are told it, from the log as `c`. BETWEEN stands for = where a transaction is
+-- looked up: after a large import the statistics say that every transaction is nearly the whole log, and PostgreSQL
+-- would rather read that than use the index.
 c.id, c.xid::text AS xid, c.operation, c.item_id, c.version, coalesce(c.after_name, c.before_name) AS name,
        c.before_name, c.before_quantity, c.before_unit, c.before_location, c.before_reorder_level, c.before_code,
        c.after_name, c.after_quantity, c.after_unit, c.after_location, c.after_reorder_level, c.after_code,
@@ -8,7 +10,8 @@ c.id, c.xid::text AS xid, c.operation, c.item_id, c.version, coalesce(c.after_na
        EXISTS (SELECT FROM public.inventory_changes AS undoing WHERE undoing.undoes = c.id) AS is_undone,
        c.changed_at < now() - make_interval(hours => %(undo_hours)s) AS is_old,
        c.xid > '0' AND EXISTS (
-           SELECT FROM public.inventory_changes AS other WHERE other.xid = c.xid AND other.id <> c.id) AS is_in_bulk
+           SELECT FROM public.inventory_changes AS other WHERE other.xid BETWEEN c.xid AND c.xid AND other.id <> c.id
+       ) AS is_in_bulk
 
 -- latest_changes --
 -- The newest change of each of the latest transactions, newest first. Candidates are the transactions of the latest
@@ -26,7 +29,11 @@ WITH RECURSIVE numbered (xid, place) AS (
      newest AS (
          SELECT id FROM recent WHERE xid = '0'
           UNION ALL
-         SELECT (SELECT c.id FROM public.inventory_changes AS c WHERE c.xid = known.xid ORDER BY c.id DESC LIMIT 1)
+         SELECT (SELECT c.id
+                   FROM public.inventory_changes AS c
+                  WHERE c.xid BETWEEN known.xid AND known.xid
+                  ORDER BY c.xid DESC, c.id DESC
+                  LIMIT 1)
            FROM (SELECT xid FROM recent UNION SELECT xid FROM numbered) AS known
           WHERE xid > '0'
           ORDER BY id DESC
@@ -44,7 +51,8 @@ SELECT known.xid, count(*) AS changes, count(DISTINCT item_id) AS items,
   FROM unnest(%(xids)s::text[]) AS known (xid), LATERAL (
        SELECT item_id, operation, after_name, before_name
          FROM public.inventory_changes AS c
-        WHERE c.xid = known.xid::xid8
+        WHERE c.xid BETWEEN known.xid::xid8 AND known.xid::xid8
+        ORDER BY c.xid
         LIMIT %(most)s) AS c
  GROUP BY known.xid;
 

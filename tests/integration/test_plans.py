@@ -9,7 +9,7 @@ import pytest
 from psycopg import sql
 
 from webapp.matching import Matcher
-from webapp.queries import QUERIES, ordered
+from webapp.queries import QUERIES, filled, ordered
 from webapp.views import Filter
 
 ITEMS = 8_000
@@ -97,6 +97,17 @@ def test_the_feed_reads_what_is_new_and_not_the_log(stocked: psycopg.Connection)
         found = plan(stocked, QUERIES["changes_since"], cursor=row[0] if row else None, limit=5001)
     used = [node for node in found if node.get("Relation Name") == "inventory_changes"]
     assert indexes(used) == {"inventory_changes_xid"}
+
+
+def test_the_latest_changes_are_found_by_index_after_one_transaction_that_wrote_the_whole_log(
+    stocked: psycopg.Connection,
+) -> None:
+    found = plan(stocked, filled("latest_changes", columns="change_columns"), limit=20, undo_hours=24)
+    assert indexes(found) == {"inventory_changes_xid", "inventory_changes_pkey", "inventory_changes_undoes"}
+    transactions = plan(stocked, QUERIES["transactions"], xids=["1000"], most=1000)
+    assert indexes(transactions) == {"inventory_changes_xid"}
+    by_number = [node for node in found if node.get("Index Name") == "inventory_changes_pkey" and "Filter" in node]
+    assert not by_number, "a transaction's last change is not looked for among those of others"
 
 
 def test_a_change_of_a_quantity_touches_no_index(stocked: psycopg.Connection) -> None:
