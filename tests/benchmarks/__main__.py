@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from tests.benchmarks import fanout, growth, latency, report, views, writers
+from tests.benchmarks import fanout, growth, latency, report, stress, views, writers
 from tests.benchmarks.figures import Table
 from tests.benchmarks.lab import Lab, open_lab
 from tests.benchmarks.programs import Missing
@@ -18,6 +18,7 @@ PARTS: dict[str, Callable[[Lab], Iterator[Table]]] = {
     "writers": writers.measure,
     "views": views.measure,
     "growth": growth.measure,
+    "stress": stress.measure,
 }
 QUICK_LIMIT_S, FULL_LIMIT_S = 60, 300
 

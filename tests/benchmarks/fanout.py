@@ -15,7 +15,7 @@ from typing import LiteralString
 
 import psycopg
 
-from tests.benchmarks.crowd import Crowd
+from tests.benchmarks.crowd import Arrival, Crowd
 from tests.benchmarks.figures import Panel, Table, middle, percentile, ratio
 from tests.benchmarks.lab import Application, Lab, server_cores
 from tests.benchmarks.probe import open_page
@@ -47,6 +47,7 @@ class Contestant:
     cpu_us: list[float] = field(default_factory=list)
     client_us: list[float] = field(default_factory=list)
     frames: list[float] = field(default_factory=list)
+    kb: list[float] = field(default_factory=list)
     last_ms: list[float] = field(default_factory=list)
     incomplete: int = 0
     numbers: Iterator[int] = field(default_factory=lambda: count(1))
@@ -55,23 +56,25 @@ class Contestant:
         """Broadcast so often; each when the one before has reached everybody."""
         numbers = [next(self.numbers) for _ in range(broadcasts)]
         used_s, client_s = self.program.cpu_s(), self.crowd.program.cpu_s()
-        frames = [got for number in numbers if (got := self._broadcast(number)) is not None]
+        arrivals = [arrival for number in numbers if (arrival := self._broadcast(number))]
         deliveries = broadcasts * self.crowd.sockets
         self.cpu_us.append((self.program.cpu_s() - used_s) / deliveries * 1e6)
         self.client_us.append((self.crowd.program.cpu_s() - client_s) / deliveries * 1e6)
-        if len(frames) > 1:
-            self.frames.append((frames[-1] - frames[0]) / (len(frames) - 1) / self.crowd.sockets)
+        if len(arrivals) > 1:
+            shares = (len(arrivals) - 1) * self.crowd.sockets
+            self.frames.append((arrivals[-1].frames - arrivals[0].frames) / shares)
+            self.kb.append((arrivals[-1].received_bytes - arrivals[0].received_bytes) / 1024 / shares)
 
-    def _broadcast(self, number: int) -> int | None:
+    def _broadcast(self, number: int) -> Arrival | None:
         sent_at = time.monotonic_ns()
         self.send(number)
         arrival = self.crowd.arrival(number, ARRIVAL_LIMIT_S)
         time.sleep(max(0, self.pause_s - (time.monotonic_ns() - sent_at) / 1e9))
         if arrival is None:
             self.incomplete += 1
-            return None
-        self.last_ms.append((arrival.last_at_ns - sent_at) / 1e6)
-        return arrival.frames
+        else:
+            self.last_ms.append((arrival.last_at_ns - sent_at) / 1e6)
+        return arrival
 
 
 def measure(lab: Lab) -> Iterator[Table]:
@@ -105,15 +108,16 @@ def _table(sockets: int, contestants: list[Contestant]) -> Table:
     memory: dict[str, float | None] = {each.name: each.kb_per_socket for each in contestants}
     rows = [
         (
-            each.name,
+            f"{each.name} ({each.incomplete} incomplete)" if each.incomplete else each.name,
             cpu[each.name],
+            ratio(cpu[each.name], middle(each.frames)),
             ratio(cpu[each.name], cpu[PLAIN]),
             ratio(cpu[each.name], cpu[DEFAULTS]),
             percentile(each.last_ms, 0.5),
             percentile(each.last_ms, 0.99),
             each.kb_per_socket,
             middle(each.frames),
-            float(each.incomplete),
+            middle(each.kb),
         )
         for each in contestants
     ]
@@ -123,13 +127,14 @@ def _table(sockets: int, contestants: list[Contestant]) -> Table:
         (
             "server",
             "µs per delivery",
+            "µs per frame",
             "× tutorial",
             "× its defaults",
             "last socket, p50 ms",
             "p99 ms",
             "KB per socket",
             "frames each",
-            "incomplete",
+            "KB each",
         ),
         tuple(rows),
         "Processor time of the server per broadcast and socket; from the sending to the last socket's arrival; resident"

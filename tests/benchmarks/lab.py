@@ -95,7 +95,7 @@ class Lab:
 _ITEMS = """
 INSERT INTO inventory (name, quantity, unit, location, reorder_level, code)
 SELECT 'item ' || left(md5(n::text), 6) || ' ' || n, n * 7919 %% 1000, 'pcs', 'shelf ' || n %% 20, n %% 50, 'SKU-' || n
-  FROM generate_series(1, %s) AS n
+  FROM generate_series(1, %s::bigint) AS n
 """
 
 

@@ -122,7 +122,7 @@ async def _follow(lab: Lab, application: Application, writer: Writer, page: Page
     async with watch(application.port, "", opened.hello) as watcher:
         await asyncio.sleep(1)
         frames, used_s, started_at = watcher.frames, application.program.cpu_s(), time.monotonic()
-        committed = await writer.change_often(opened.item_id, changes=15 if lab.quick else 60)
+        committed = await writer.change_often(opened.item_id, changes=12 if lab.quick else 40)
         seconds = time.monotonic() - started_at
         per_second = (watcher.frames - frames) / seconds, (application.program.cpu_s() - used_s) / seconds
     shown = await page.evaluate("() => window.seenAt") if page else {}

@@ -13,7 +13,13 @@ from tests.benchmarks.figures import Cell, Panel, Table, middle, ratio
 from tests.benchmarks.lab import Lab
 from tests.benchmarks.programs import Program, python
 
-BARE, TUTORIAL, OURS = "bare table", "tutorial trigger", "ours"
+BARE, TUTORIAL, SILENT, OURS = "bare table", "tutorial trigger", "our table, no triggers", "ours"
+COMPARED = {
+    "tutorial : bare": (TUTORIAL, BARE),
+    "ours : bare": (OURS, BARE),
+    "ours : no triggers": (OURS, SILENT),
+    "ours : tutorial": (OURS, TUTORIAL),
+}
 BULK_ROWS = 100_000
 _TABLE = "CREATE TABLE inventory (id bigint PRIMARY KEY, name text NOT NULL UNIQUE, quantity bigint NOT NULL)"
 _TUTORIAL = Path(__file__).parent / "peers/tutorial.sql"
@@ -34,10 +40,14 @@ def measure(lab: Lab) -> Iterator[Table]:
 
 @contextmanager
 def databases(lab: Lab) -> Iterator[dict[str, str]]:
-    """Give the addresses of a bare table, one with the tutorial's trigger, and ours; the latter two are listened to."""
+    """Give the addresses of a bare table, one with the tutorial's trigger, ours without and with its triggers.
+
+    Somebody listens where something is told.
+    """
     urls = {
         BARE: _plain_table(lab, "bare"),
         TUTORIAL: _plain_table(lab, "tutorial", _TUTORIAL.read_text()),
+        SILENT: _without_triggers(lab.inventory("silent", pgbench.ROWS)),
         OURS: lab.inventory("ours", pgbench.ROWS),
     }
     with ExitStack() as stack:
@@ -58,6 +68,12 @@ def _plain_table(lab: Lab, name: str, triggers: str = "") -> str:
     return url
 
 
+def _without_triggers(url: str) -> str:
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("ALTER TABLE inventory DISABLE TRIGGER USER")
+    return url
+
+
 def listen(url: str, number: int) -> Program:
     """Start a process with so many connections that listen and read what comes."""
     program = python("tests.benchmarks.peers.listeners", url, number)
@@ -67,7 +83,7 @@ def listen(url: str, number: int) -> Program:
 
 def _rates(lab: Lab, urls: dict[str, str]) -> Table:
     loads = [(8, 0), (32, 0), (32, 1)] if lab.quick else [(1, 0), (8, 0), (32, 0), (8, 1), (32, 1)]
-    seconds = 1 if lab.quick else 3
+    seconds = 1 if lab.quick else 2
     rows: list[tuple[Cell, ...]] = []
     panels = []
     for clients, flush_ms in loads:
@@ -82,7 +98,7 @@ def _rates(lab: Lab, urls: dict[str, str]) -> Table:
         panels.append(Panel(f"Transactions per second, {name}", tuple(results.items())))
     return Table(
         "Writers: transactions per second",
-        ("load", *urls, "tutorial : bare", "ours : bare", "ours : tutorial"),
+        ("load", *urls, *COMPARED),
         tuple(rows),
         f"Single-row UPDATE of random rows of {pgbench.ROWS:,}, each its own transaction, fsync on, history included."
         " “+1 ms”: each flush of the log waits a millisecond (`commit_delay`), as with a disk in a network.",
@@ -100,8 +116,8 @@ def _alternating(rounds: int, urls: dict[str, str], run: Callable[[str], float])
 
 
 def _compared(results: dict[str, float | None]) -> tuple[float | None, ...]:
-    bare, tutorial, ours = (results[name] for name in (BARE, TUTORIAL, OURS))
-    return bare, tutorial, ours, ratio(tutorial, bare), ratio(ours, bare), ratio(ours, tutorial)
+    """Return what each gave, and the ratios of `COMPARED`."""
+    return *results.values(), *(ratio(results[one], results[other]) for one, other in COMPARED.values())
 
 
 def _bulk(lab: Lab, urls: dict[str, str]) -> Table:
@@ -109,23 +125,20 @@ def _bulk(lab: Lab, urls: dict[str, str]) -> Table:
     seconds: dict[tuple[str, str], list[float]] = defaultdict(list)
     for _ in range(lab.rounds):
         for name, url in urls.items():
-            for statement, taken_s in _run_bulk(url, is_ours=name == OURS):
+            for statement, taken_s in _run_bulk(url, has_ids=name in (SILENT, OURS)):
                 seconds[statement, name].append(taken_s)
-    rows: list[tuple[Cell, ...]] = []
-    for statement in _BULK:
-        bare, tutorial, ours = (middle(seconds[statement, name]) for name in urls)
-        rows.append((statement, bare, tutorial, ours, ratio(tutorial, bare), ratio(ours, bare)))
+    medians = {statement: {name: middle(seconds[statement, name]) for name in urls} for statement in _BULK}
     return Table(
         f"Writers: one statement for {BULK_ROWS:,} rows, seconds",
-        ("statement", *urls, "tutorial : bare", "ours : bare"),
-        tuple(rows),
+        ("statement", *urls, *COMPARED),
+        tuple((statement, *_compared(results)) for statement, results in medians.items()),
         "Ours logs every row before and after, as the history that people see.",
     )
 
 
-def _run_bulk(url: str, *, is_ours: bool) -> Iterator[tuple[str, float]]:
+def _run_bulk(url: str, *, has_ids: bool) -> Iterator[tuple[str, float]]:
     columns = {"columns": "name, quantity", "values": "'bulk ' || n, 0", "rows": BULK_ROWS}
-    if not is_ours:
+    if not has_ids:
         columns |= {"columns": "id, name, quantity", "values": "n + 1000000, 'bulk ' || n, 0"}
     with psycopg.connect(url, autocommit=True) as connection:
         for name, statement in _BULK.items():
@@ -136,7 +149,7 @@ def _run_bulk(url: str, *, is_ours: bool) -> Iterator[tuple[str, float]]:
 
 
 def _listeners(lab: Lab, urls: dict[str, str]) -> Table:
-    numbers, clients, seconds = (1, 100), 8, 1 if lab.quick else 3
+    numbers, clients, seconds = (1, 100), 8, 1 if lab.quick else 2
     rows: list[tuple[Cell, ...]] = []
     for number in numbers:
         lab.tell(f"writers: {number} listening")
@@ -147,6 +160,6 @@ def _listeners(lab: Lab, urls: dict[str, str]) -> Table:
         rows.append((f"{number} more", *_compared(results)))
     return Table(
         f"Writers: transactions per second of {clients} writers, with connections that LISTEN",
-        ("listening", *urls, "tutorial : bare", "ours : bare", "ours : tutorial"),
+        ("listening", *urls, *COMPARED),
         tuple(rows),
     )

@@ -10,7 +10,6 @@ from websockets.asyncio.client import connect
 from tests.browserless import BrowserlessPage, open_page, until
 from tests.factories import make_item
 from tests.server import LiveServer, serve
-from webapp import database as database_module
 from webapp import sources
 
 REPLACES_ROWS = 'hx-target="#rows" hx-swap="innerMorph"'
@@ -26,17 +25,17 @@ def server(database_url: str) -> Iterator[LiveServer]:
 def counted(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     """Count the queries of views and the rows that are rendered."""
     counts: Counter[str] = Counter()
-    fetch, render = database_module.fetch, sources.Pieces._item
+    read, render = sources.ItemList.read, sources.Pieces._item
 
-    async def counted_fetch(*arguments: Any) -> Any:
+    async def counted_read(self: sources.ItemList, **options: Any) -> Any:
         counts["queries"] += 1
-        return await fetch(*arguments)
+        return await read(self, **options)
 
     def counted_render(self: sources.Pieces, item: Any) -> Any:
         counts["rows rendered"] += 1
         return render(self, item)
 
-    monkeypatch.setattr(sources, "fetch", counted_fetch)
+    monkeypatch.setattr(sources.ItemList, "read", counted_read)
     monkeypatch.setattr(sources.Pieces, "_item", counted_render)
     return counts
 
