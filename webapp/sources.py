@@ -94,7 +94,7 @@ class ItemList:
         """An index gives the order of names, but where few match all of them may come last in it."""
         view = self.view
         order = partial(ordered, column=view.column, descending=view.descending)
-        if (view.q or view.low) and matches <= self._tallies.total() * FEW:
+        if (view.q or view.low) and self._tallies.are_few(matches, FEW):
             return order("view_items", found="all_first")
         return order("view_items_of_many") if view.q else order("view_items", found="in_order")
 

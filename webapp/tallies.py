@@ -28,9 +28,9 @@ class Tallies:
     def __iter__(self) -> Iterator[Tally]:
         return iter(list(self._tallies.values()))
 
-    def total(self) -> int:
-        """Return how many items there are, if somebody has counted them."""
-        return self._totals.figures.items if self._totals.figures else 0
+    def are_few(self, matches: int, share: float) -> bool:
+        """Whether they are at most this share of all items; also while nobody has counted those."""
+        return self._totals.figures is None or matches <= self._totals.figures.items * share
 
     async def of(self, wanted: Filter) -> Tally:
         """Return the tally of a filter; it goes on as long as somebody holds it."""

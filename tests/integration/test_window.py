@@ -147,3 +147,12 @@ async def test_all_ways_to_find_a_page_find_the_same(shared: psycopg.Connection,
         rows = await fetch(pool, few, parameters)
         assert await fetch(pool, in_order, parameters) == rows
         assert await fetch(pool, ordered("view_items_of_many", **order), parameters) == rows
+
+
+async def test_while_nobody_has_counted_all_items_any_number_may_be_few(shared: psycopg.Connection, pool: Pool) -> None:
+    assert Tallies(pool).are_few(5, 0.25)
+    shared.execute("TRUNCATE inventory RESTART IDENTITY")
+    shared.execute("INSERT INTO inventory (name, quantity) SELECT 'item ' || n, n FROM generate_series(1, 16) AS n")
+    tallies = await counted(pool)
+    assert tallies.are_few(4, 0.25)
+    assert not tallies.are_few(5, 0.25)
