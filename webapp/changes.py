@@ -1,8 +1,10 @@
 """What the change feed says: committed changes of items, and the moments when only a fresh look helps."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from collections import defaultdict
+from collections.abc import Collection, Hashable, Iterator, Mapping
+from dataclasses import dataclass, field, fields
 from enum import IntEnum
+from functools import cached_property
 from operator import itemgetter
 from typing import Any, Self
 
@@ -55,23 +57,57 @@ class Change:
         after = None if row["after_name"] is None else ItemState(*_AFTER(row))
         return cls(row["id"], row["xid"], row["operation"], row["item_id"], before, after)
 
+    @property
+    def states(self) -> Iterator[ItemState]:
+        """What is known of the item: before, after, or both."""
+        return filter(None, (self.before, self.after))
 
-_BEFORE, _AFTER = (itemgetter(*(f"{side}_{field.name}" for field in fields(ItemState))) for side in ("before", "after"))
+
+_BEFORE, _AFTER = (itemgetter(*(f"{side}_{each.name}" for each in fields(ItemState))) for side in ("before", "after"))
 
 
 class Touch(IntEnum):
-    """How much of what is shown a change can alter: nothing, only figures that are known already, or all of it."""
+    """How much of what is shown changes can alter: figures that are known already, single rows in their places, all."""
 
     NOTHING = 0
     FIGURES = 1
-    ALL = 2
+    ROWS = 2
+    ALL = 3
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class Changes:
-    """Committed changes in the order of the log, each told exactly once."""
+    """Committed changes in the order of the log, each told exactly once.
+
+    Many look for their own among them, so what they look by is put together once for all.
+    """
 
     changes: tuple[Change, ...]
+    findings: dict[Hashable, Any] = field(default_factory=dict, repr=False)  # of others, for all who ask the same
+
+    @cached_property
+    def item_ids(self) -> frozenset[int | None]:
+        """The items that were changed; None: all were removed at once."""
+        return frozenset(change.item_id for change in self.changes)
+
+    @cached_property
+    def searchable(self) -> str:
+        """All that a search text is looked for in; no search text has the character between two."""
+        return "\0".join({state.searchable for change in self.changes for state in change.states})
+
+    @cached_property
+    def has_low(self) -> bool:
+        """Whether an item was low before its change, or is after it."""
+        return any(state.is_low for change in self.changes for state in change.states)
+
+    @cached_property
+    def by_location(self) -> Mapping[str | None, Collection[Change]]:
+        """The changes of the items that were, or are, at a location."""
+        found: defaultdict[str | None, dict[int, Change]] = defaultdict(dict)
+        for change in self.changes:
+            for state in change.states:
+                found[state.location][change.id] = change
+        return {location: changes.values() for location, changes in found.items()}
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from collections import OrderedDict
 from collections.abc import Iterator
 
 from webapp.broadcast import Broadcast
-from webapp.changes import Change, Changes, Event, Heard, Resync
+from webapp.changes import Changes, Event, Heard, Resync
 from webapp.database import Pool
 from webapp.history import History
 from webapp.item_view import ItemPage, ItemView
@@ -60,16 +60,16 @@ class Hub:
         match event:
             case Heard(payload):
                 self._handle_payload(payload)
-            case Changes(changes):
-                self._news.hear(changes)
-                await self._hand_on(changes)
+            case Changes():
+                self._news.hear(event.changes)
+                await self._hand_on(event)
             case Resync():
                 for tally in self.tallies:
                     tally.make_void()
                 for view in self._views():
                     view.touch()
 
-    async def _hand_on(self, changes: tuple[Change, ...]) -> None:
+    async def _hand_on(self, changes: Changes) -> None:
         """In slices: whoever comes in between finds what is true already, or is told soon."""
         ends_at = time.monotonic() + SLICE_S
         for listening in (*self.tallies, *self._views()):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from webapp.changes import Change, Touch
+from webapp.changes import Changes, Touch
 from webapp.charts import Level, step_chart
 from webapp.cover import Consumption, Cover
 from webapp.database import Pool, fetch
@@ -111,10 +111,9 @@ class ItemPage:
         elements["title"] = elements.pop("item-title")
         return Snapshot({"facts": facts, "history": tuple(map(self._pieces.logged, story.changes))}, elements, build())
 
-    def touched_by(self, changes: tuple[Change, ...]) -> Touch:
+    def touched_by(self, changes: Changes) -> Touch:
         """Whether one is a change of this item, or the one that removed all."""
-        is_touched = any(change.item_id in (self.view.item_id, None) for change in changes)
-        return Touch.ALL if is_touched else Touch.NOTHING
+        return Touch.NOTHING if changes.item_ids.isdisjoint((self.view.item_id, None)) else Touch.ALL
 
     def highlight(self, entry: Entry, before: Entry | None) -> str:
         """Render a fact with a mark if it changed; a change that came needs no mark of its own."""

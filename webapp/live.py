@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import psycopg
 
-from webapp.changes import Change, Touch
+from webapp.changes import Changes, Touch
 from webapp.difference import Entry, Partial, Snapshot, count_changed, difference, everything
 
 logger = logging.getLogger(__name__)
@@ -28,7 +28,7 @@ class Source(Protocol):
     async def load(self, touch: Touch) -> Snapshot:
         """Read and render what is to be shown now, with one statement per list; `touch` says what may be old."""
 
-    def touched_by(self, changes: tuple[Change, ...]) -> Touch:
+    def touched_by(self, changes: Changes) -> Touch:
         """Say what committed changes can alter of what was loaded last, whether it has them already or not."""
 
     def highlight(self, entry: Entry, before: Entry | None) -> str:
@@ -54,7 +54,7 @@ class LiveView:
         self._frames: dict[str, str] = {}
         self._snapshot: Snapshot | None = None
         self._dirty = Touch.ALL
-        self._heard_meanwhile: list[tuple[Change, ...]] | None = None
+        self._heard_meanwhile: list[Changes] | None = None
         self._refreshing: asyncio.Task[None] | None = None
         self._current_as_of = float("-inf")
         self._next_refresh_at = 0.0
@@ -63,7 +63,7 @@ class LiveView:
         self.watchers: set[Hashable] = set()
         self.pages = 0
 
-    def hear(self, changes: tuple[Change, ...]) -> None:
+    def hear(self, changes: Changes) -> None:
         """Take note of committed changes; refresh if one can alter what is shown.
 
         Those heard while it is read may be in it or not: they are compared with what will have been read.

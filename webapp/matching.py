@@ -1,10 +1,10 @@
 """Whether an item matches a filter, decided here exactly as the database decides it."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
-from webapp.changes import Change, ItemState
+from webapp.changes import Change, Changes, ItemState
 from webapp.database import Pool, fetch
 from webapp.queries import QUERIES
 from webapp.views import ALL_ITEMS, Filter
@@ -31,9 +31,22 @@ class Matcher:
         pattern = f"%{self.needle.translate(_ESCAPED)}%"
         return {"needle": self.needle, "pattern": pattern, "location": self.filter.location, "low": self.filter.low}
 
-    def narrowed(self, change: Change) -> Change | None:
-        """Return a change as one who sees only matching items sees it: as an insert, a delete; None: not at all."""
-        if change.item_id is None or self.filter == ALL_ITEMS:
+    def seen(self, changes: Changes) -> tuple[Change, ...]:
+        """Return changes as one who sees only matching items sees them: some as an insert or a delete, most not."""
+        if self.filter == ALL_ITEMS:
+            return changes.changes
+        return tuple(filter(None, map(self._narrowed, self._candidates(changes))))
+
+    def _candidates(self, changes: Changes) -> Collection[Change]:
+        """Leave out soon what cannot match; many filters look at many changes."""
+        if None in changes.item_ids:
+            return changes.changes
+        if self.needle not in changes.searchable or (self.filter.low and not changes.has_low):
+            return ()
+        return changes.by_location.get(self.filter.location, ()) if self.filter.location else changes.changes
+
+    def _narrowed(self, change: Change) -> Change | None:
+        if change.item_id is None:
             return change
         before, after = self._seen(change.before), self._seen(change.after)
         if before is change.before and after is change.after:

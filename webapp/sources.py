@@ -7,12 +7,12 @@ from typing import Any
 
 from markupsafe import Markup
 
-from webapp.changes import Change, Touch
+from webapp.changes import Changes, Touch
 from webapp.database import Pool, fetch
 from webapp.difference import Entry, Partial, Snapshot
 from webapp.history import LoggedChange
 from webapp.items import FIELDS, Item
-from webapp.queries import ordered
+from webapp.queries import QUERIES, ordered
 from webapp.rendering import Renderer, build
 from webapp.tallies import Tallies
 from webapp.tally import Figures, Tally
@@ -20,7 +20,7 @@ from webapp.views import ALL_ITEMS, PAGE_ROWS, View
 from webapp.window import Order, Place, Window
 
 FEW = 0.25  # of all items are sorted sooner than an order's index leads to fifty of them, in the worst case
-CACHED_ROWS = 20_000
+CACHED_ROWS = 50_000  # a thousand different views show so many
 
 
 class ItemList:
@@ -33,13 +33,15 @@ class ItemList:
         self._pieces = pieces
         self._tally: Tally | None = None
         self._listing: Listing | None = None
+        self._changed_ids: set[int] = set()
 
     async def load(self, touch: Touch) -> Snapshot:
         """Read, as far as it is needed, and render what is to be shown now."""
+        changed_ids, self._changed_ids = list(self._changed_ids), set()
         if self._listing is None or touch is Touch.ALL:
             self._listing = await self.read()
         else:
-            self._listing = replace(self._listing, matches=(await self._figures()).items)
+            self._listing = await self._renewed(self._listing, changed_ids)
         return self.render(self._listing)
 
     async def read(self, *, certain: bool = True) -> "Listing":
@@ -58,17 +60,14 @@ class ItemList:
         pieces = {name: self._pieces.render(f"items/_{name}.html", **values) for name in ("matches", "pager")}
         return Snapshot({"rows": tuple(map(self._pieces.item, listing.items))}, pieces, build())
 
-    def touched_by(self, changes: tuple[Change, ...]) -> Touch:
-        """Whether the changes alter rows of the page, or only how many items match."""
+    def touched_by(self, changes: Changes) -> Touch:
+        """Say whether the changes alter the page, rows of it in their places, or only how many items match."""
         if self._tally is None or self._listing is None:
             return Touch.ALL
-        touch = Touch.NOTHING
-        for change in self._tally.seen(changes):
-            if self._listing.window.is_touched_by(change):
-                return Touch.ALL
-            if change.before is None or change.after is None:
-                touch = Touch.FIGURES
-        return touch
+        window = self._listing.window
+        moves = self._tally.moves(changes, window.order)
+        self._changed_ids |= window.ids & moves.stay
+        return window.touch(moves)
 
     def highlight(self, entry: Entry, before: Entry | None) -> str:
         """Render a row with the cells marked that changed; all of them in a row that came."""
@@ -81,6 +80,15 @@ class ItemList:
     def frame(self, partials: Iterable[Partial], revision: str) -> str:
         """Render a frame of the table."""
         return self._pieces.frame(partials, "revision", "items/_revision.html", revision)
+
+    async def _renewed(self, listing: "Listing", changed_ids: list[int]) -> "Listing":
+        """Read what changed in its place; an item that is gone by now has changed the others' places."""
+        rows = await fetch(self._pool, QUERIES["items_by_ids"], {"ids": changed_ids}) if changed_ids else []
+        if len(rows) < len(changed_ids):
+            return await self.read()
+        changed = {row["id"]: Item.from_row(row) for row in rows}
+        items = tuple(changed.get(item.id, item) for item in listing.items)
+        return replace(listing, items=items, matches=(await self._figures()).items)
 
     async def _find_tally(self) -> Tally:
         if self._tally is None:

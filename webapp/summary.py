@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import count
 
-from webapp.changes import Change, Touch
+from webapp.changes import Changes, Touch
 from webapp.difference import Entry, Partial, Snapshot
 from webapp.history import History, LoggedChange
 from webapp.rendering import build
@@ -54,7 +54,7 @@ class Summary:
         title, totals = (self._pieces.render(f"summary/_{name}.html", totals=overview.totals) for name in _FIGURES)
         return Snapshot(lists, {"title": title, "totals": totals}, build())
 
-    def touched_by(self, changes: tuple[Change, ...]) -> Touch:  # noqa: ARG002
+    def touched_by(self, changes: Changes) -> Touch:  # noqa: ARG002
         """Every change is told."""
         return Touch.ALL
 

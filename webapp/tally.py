@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Self
 
-from webapp.changes import Change, ItemState
+from webapp.changes import Change, Changes, ItemState
 from webapp.matching import Matcher
+from webapp.window import Moves, Order
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,18 +59,23 @@ class Tally:
         self.counting = asyncio.Lock()
         self._horizon = Horizon(0)
         self._heard_meanwhile: list[Change] | None = None
-        self._last_told: tuple[Change, ...] = ()
-        self._last_seen: tuple[Change, ...] = ()
 
-    def seen(self, changes: tuple[Change, ...]) -> tuple[Change, ...]:
-        """Return the changes as one who looks through the filter sees them; found out once for all who ask."""
-        if self._last_told is not changes:
-            narrowed = map(self.matcher.narrowed, changes)
-            self._last_told, self._last_seen = changes, tuple(change for change in narrowed if change)
-        return self._last_seen
+    def seen(self, changes: Changes) -> tuple[Change, ...]:
+        """Return the changes as one who looks through the filter sees them; found out once for all views."""
+        if self not in changes.findings:
+            changes.findings[self] = self.matcher.seen(changes)
+        found: tuple[Change, ...] = changes.findings[self]
+        return found
 
-    def hear(self, changes: tuple[Change, ...]) -> None:
-        """Take note of committed changes, in the order of the log."""
+    def moves(self, changes: Changes, order: Order) -> Moves:
+        """Return what the changes do in an order of the items that match; found out once for all pages."""
+        if (self, order) not in changes.findings:
+            changes.findings[self, order] = Moves.of(self.seen(changes), order)
+        found: Moves = changes.findings[self, order]
+        return found
+
+    def hear(self, changes: Changes) -> None:
+        """Take note of committed changes."""
         seen = self.seen(changes)
         if self._heard_meanwhile is not None:
             self._heard_meanwhile.extend(seen)

@@ -1,11 +1,11 @@
-"""The rows that a page of a list shows, and whether a change can alter them."""
+"""The rows that a page of a list shows, and what a change can alter of them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any
+from typing import Any, Self
 
-from webapp.changes import Change, ItemState
+from webapp.changes import Change, ItemState, Touch
 
 _VALUES = {
     "name": "folded_name",
@@ -32,8 +32,14 @@ class Order:
 
     def place(self, item_id: int, state: ItemState) -> "Place":
         """Return where an item stands."""
-        value = item_id if self.column == "id" else getattr(state, _VALUES[self.column])
+        value = item_id if self.column == "id" else self._value(state)
         return Place(bool(self.needle) and state.folded_code == self.needle, value, item_id)
+
+    def keeps(self, before: ItemState | None, after: ItemState | None) -> bool:
+        """Whether an item is for sure in the same place before and after."""
+        if before is None or after is None or (self.needle and before.folded_code != after.folded_code):
+            return False
+        return self.column == "id" or (self.is_told and self._value(before) == self._value(after))
 
     def precedes(self, one: "Place", other: "Place") -> bool:
         """Compare as the database does: text by code points, and by id what is equal."""
@@ -44,6 +50,9 @@ class Order:
         if one.value is None or other.value is None:
             return other.value is None
         return bool(one.value > other.value if self.descending else one.value < other.value)
+
+    def _value(self, state: ItemState) -> Any:
+        return getattr(state, _VALUES[self.column])
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +67,26 @@ class Place:
     def of(cls, row: Mapping[str, Any]) -> "Place":
         """Read a row of the query `view_items`."""
         return cls(row["is_exact"], row["key"], row["id"])
+
+
+@dataclass(frozen=True, slots=True)
+class Moves:
+    """What changes do in an order: the items that stay in their places, and the changes that may move others."""
+
+    stay: frozenset[int]
+    move: tuple[Change, ...]
+
+    @classmethod
+    def of(cls, changes: Iterable[Change], order: Order) -> Self:
+        """Part changes that are seen through a filter."""
+        stay: set[int] = set()
+        move: list[Change] = []
+        for change in changes:
+            if change.item_id is not None and order.keeps(change.before, change.after):
+                stay.add(change.item_id)
+            else:
+                move.append(change)
+        return cls(frozenset(stay), tuple(move))
 
 
 class Side(IntEnum):
@@ -77,12 +106,23 @@ class Window:
     first: Place | None
     last: Place | None
 
-    def is_touched_by(self, change: Change) -> bool:
-        """Whether a change can alter the rows: not if it leaves an item that is not shown before, or after, them."""
+    def touch(self, moves: Moves) -> Touch:
+        """Say what changes can alter: not the rows, if they leave what is not shown before, or after, them."""
+        most = Touch.NOTHING if self.ids.isdisjoint(moves.stay) else Touch.ROWS
+        for change in moves.move:
+            touch = self._touch_of_move(change)
+            if touch is Touch.ALL:
+                return touch
+            most = max(most, touch)
+        return most
+
+    def _touch_of_move(self, change: Change) -> Touch:
         if change.item_id is None or change.item_id in self.ids or not self.order.is_told:
-            return True
+            return Touch.ALL
         before, after = self._side(change.item_id, change.before), self._side(change.item_id, change.after)
-        return before != after or before is Side.INSIDE
+        if before != after or before is Side.INSIDE:
+            return Touch.ALL
+        return Touch.NOTHING if change.before and change.after else Touch.FIGURES
 
     def _side(self, item_id: int, state: ItemState | None) -> Side:
         if state is None:

@@ -99,6 +99,12 @@ SELECT id, name, quantity, unit, location, reorder_level, code, version, updated
   FROM public.inventory
  WHERE id = %(id)s;
 
+-- items_by_ids --
+-- The items with these ids, in no order; no row for one that is not there.
+SELECT id, name, quantity, unit, location, reorder_level, code, version, updated_at
+  FROM public.inventory
+ WHERE id = ANY (%(ids)s);
+
 -- item_by_id_locked --
 -- The item, or no row; nobody else changes it until the transaction ends.
 SELECT id, name, quantity, unit, location, reorder_level, code, version, updated_at

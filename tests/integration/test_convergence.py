@@ -11,7 +11,7 @@ import pytest
 
 from tests.browserless import BrowserlessPage, open_page, until
 from tests.server import LiveServer, serve
-from webapp.changes import Change, Touch
+from webapp.changes import Changes, Touch
 from webapp.sources import ItemList
 
 Row = tuple[str, int, int | None, str | None]
@@ -165,8 +165,8 @@ async def test_the_control_a_view_that_is_deaf_to_new_items_is_caught(
 ) -> None:
     hears = ItemList.touched_by
 
-    def deaf(self: ItemList, changes: tuple[Change, ...]) -> Touch:
-        return hears(self, tuple(change for change in changes if change.operation != "insert"))
+    def deaf(self: ItemList, changes: Changes) -> Touch:
+        return hears(self, Changes(tuple(change for change in changes.changes if change.operation != "insert")))
 
     monkeypatch.setattr(ItemList, "touched_by", deaf)
     assert not await stir(server, database, seed=7, steps=0, within_s=2)

@@ -10,6 +10,7 @@ from websockets.asyncio.client import connect
 from tests.browserless import BrowserlessPage, open_page, until
 from tests.factories import make_item
 from tests.server import LiveServer, serve
+from webapp import database as database_module
 from webapp import sources
 
 REPLACES_ROWS = 'hx-target="#rows" hx-swap="innerMorph"'
@@ -25,17 +26,17 @@ def server(database_url: str) -> Iterator[LiveServer]:
 def counted(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     """Count the queries of views and the rows that are rendered."""
     counts: Counter[str] = Counter()
-    read, render = sources.ItemList.read, sources.Pieces._item
+    fetch, render = database_module.fetch, sources.Pieces._item
 
-    async def counted_read(self: sources.ItemList, **options: Any) -> Any:
+    async def counted_fetch(*arguments: Any) -> Any:
         counts["queries"] += 1
-        return await read(self, **options)
+        return await fetch(*arguments)
 
     def counted_render(self: sources.Pieces, item: Any) -> Any:
         counts["rows rendered"] += 1
         return render(self, item)
 
-    monkeypatch.setattr(sources.ItemList, "read", counted_read)
+    monkeypatch.setattr(sources, "fetch", counted_fetch)
     monkeypatch.setattr(sources.Pieces, "_item", counted_render)
     return counts
 

@@ -74,7 +74,7 @@ async def test_a_change_is_read_rendered_and_framed_once_for_all_pages(warehouse
     await warehouse.open(2, UNTOUCHED)
     await warehouse.change_one_after_the_other()
     queries, renders = Counter(warehouse.work.queries), Counter(warehouse.work.renders)
-    assert queries == {"view_items": CHANGES, "latest_changes": CHANGES}, "a query for each list, none for the totals"
+    assert queries == {"items_by_ids": CHANGES, "latest_changes": CHANGES}, "a query for each list, none for the totals"
     assert renders["items/_row.html"] == 2 * CHANGES, "the row once as it is and once as it changes"
     assert renders["summary/_change.html"] == CHANGES
     assert set(warehouse.work.frames.values()) == {1}, "whoever lacks the same gets the same frame"

@@ -12,6 +12,7 @@ from tests.unit.test_live import Shelf, change, settled, snapshot
 from webapp import broadcast as broadcast_module
 from webapp import payloads
 from webapp.broadcast import SLICE, Broadcast
+from webapp.changes import Changes
 from webapp.client import WRITE_LIMIT_S, Client, Frames
 from webapp.live import LiveView
 from webapp.page import Page
@@ -91,7 +92,7 @@ class Company:
         """Let the shelf hold a quantity, and the pages see it."""
         self.shelf.quantity = quantity
         self.view._next_refresh_at = 0.0
-        self.view.hear((change(),))
+        self.view.hear(Changes((change(),)))
         await settled(self.view)
 
 

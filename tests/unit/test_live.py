@@ -6,7 +6,7 @@ from collections.abc import Iterable
 import psycopg
 
 from tests.unit.htmx_model import row, stub
-from webapp.changes import Change, Touch
+from webapp.changes import Change, Changes, Touch
 from webapp.difference import Entry, Partial, Snapshot
 from webapp.live import REFRESH_INTERVAL_S, Cursor, LiveView
 
@@ -36,8 +36,8 @@ class Shelf:
             raise self.failures.pop(0)
         return snapshot(seen)
 
-    def touched_by(self, changes: tuple[Change, ...]) -> Touch:
-        return Touch.ALL if any(change.operation == "update" for change in changes) else Touch.NOTHING
+    def touched_by(self, changes: Changes) -> Touch:
+        return Touch.ALL if any(change.operation == "update" for change in changes.changes) else Touch.NOTHING
 
     def highlight(self, entry: Entry, before: Entry | None) -> str:
         return entry.html
@@ -103,7 +103,7 @@ async def test_a_change_gives_the_difference() -> None:
     view = live_view(shelf)
     cursor, wake = await watching(view, snapshot(1).revision)
     shelf.quantity = 2
-    view.hear((change(),))
+    view.hear(Changes((change(),)))
     assert await next_frame(cursor, wake) == f"outerMorph {row('item-1', '2')}"
 
 
@@ -111,7 +111,7 @@ async def test_a_change_that_cannot_touch_the_view_costs_no_query() -> None:
     shelf = Shelf()
     view = live_view(shelf)
     await watching(view)
-    view.hear((change("elsewhere"),))
+    view.hear(Changes((change("elsewhere"),)))
     await settled(view)
     assert shelf.loads == 1
 
@@ -121,7 +121,7 @@ async def test_all_who_look_at_the_same_share_one_query_and_one_frame() -> None:
     view = live_view(shelf)
     pages = [await watching(view, snapshot(1).revision) for _ in range(5)]
     shelf.quantity = 2
-    view.hear((change(),))
+    view.hear(Changes((change(),)))
     await settled(view)
     frames = [cursor.take_frame() for cursor, _ in pages]
     assert shelf.loads == 2
@@ -134,7 +134,7 @@ async def test_a_change_while_nobody_looks_is_not_answered_from_old_rows() -> No
     _, wake = await watching(view, snapshot(1).revision)
     view.unwatch(wake)
     shelf.quantity = 2
-    view.hear((change(),))
+    view.hear(Changes((change(),)))
     cursor, wake = await watching(view, snapshot(1).revision)
     assert await next_frame(cursor, wake) == f"outerMorph {row('item-1', '2')}"
 
@@ -161,7 +161,7 @@ async def test_a_change_during_a_query_makes_another() -> None:
     view.touch()
     await shelf.started.wait()
     shelf.quantity = 2  # the query has read 1 by now
-    view.hear((change(),))
+    view.hear(Changes((change(),)))
     shelf.gate.set()
     assert await next_frame(cursor, wake) == f"outerMorph {row('item-1', '2')}"
 
@@ -173,7 +173,7 @@ async def test_one_refresh_at_a_time_and_bursts_are_coalesced() -> None:
     began = asyncio.get_running_loop().time()
     for quantity in range(2, 200):
         shelf.quantity = quantity
-        view.hear((change(),))
+        view.hear(Changes((change(),)))
         await asyncio.sleep(0)
     await settled(view)
     lasted_s = asyncio.get_running_loop().time() - began

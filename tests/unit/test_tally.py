@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from webapp.changes import Change, ItemState
+from webapp.changes import Change, Changes, ItemState
 from webapp.matching import Matcher
 from webapp.tally import Figures, Horizon, Tally
 from webapp.views import Filter
@@ -59,15 +59,16 @@ class World:
                 self.items[change.item_id] = change.after
             self.untold.append(change)
 
-    def tell(self) -> tuple[Change, ...]:
+    def tell(self) -> Changes:
         told, self.untold = self.untold, []
-        return tuple(sorted(told, key=lambda change: change.id))
+        return Changes(tuple(sorted(told, key=lambda change: change.id)))
 
     def count(self, matcher: Matcher) -> tuple[Figures, Horizon]:
         figures = Figures()
-        for item_id, item in self.items.items():
-            seen = matcher.narrowed(Change(0, 0, "insert", item_id, None, item))
-            figures = figures.after(seen) if seen else figures
+        inserts = (Change(0, 0, "insert", item_id, None, item) for item_id, item in self.items.items())
+        for change in inserts:
+            for seen in matcher.seen(Changes((change,))):
+                figures = figures.after(seen)
         return figures, Horizon(self._xid + 1, frozenset(self.open))
 
     def _log(self, xid: int, item_id: int | None, before: ItemState | None, after: ItemState | None) -> None:
@@ -144,7 +145,7 @@ def test_a_count_that_failed_leaves_the_figures_there_were() -> None:
     tally.end_count(Figures(3, 30), Horizon(100))
     tally.begin_count()
     tally.stop_count()
-    tally.hear((Change(1, 100, "insert", 4, None, state("plums", 5, level=5)),))
+    tally.hear(Changes((Change(1, 100, "insert", 4, None, state("plums", 5, level=5)),)))
     assert tally.figures == Figures(4, 35, 1)
 
 
