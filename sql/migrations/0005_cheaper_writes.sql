@@ -62,7 +62,7 @@ CREATE TRIGGER inventory_version_counts
     EXECUTE FUNCTION public.inventory_next_version();
 
 -- The plan is kept for the session, and one made for a single row must also do for a million. Each row has its other
--- side, but a FULL JOIN can never be planned as a nested loop.
+-- side, but a FULL JOIN can never be planned as a nested loop; IS NOT FALSE keeps the planner from making it an inner one.
 CREATE OR REPLACE FUNCTION public.inventory_log_update() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -73,7 +73,7 @@ BEGIN
             o.name, o.quantity, o.unit, o.location, o.reorder_level, o.code,
             n.name, n.quantity, n.unit, n.location, n.reorder_level, n.code
       FROM old_rows AS o FULL JOIN new_rows AS n ON n.id = o.id
-     WHERE o *<> n;
+     WHERE (o *<> n) IS NOT FALSE;
     RETURN NULL;
 END
 $$;

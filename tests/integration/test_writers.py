@@ -143,3 +143,15 @@ def test_serializable_writers_of_different_items_do_not_stand_in_each_others_way
         one.commit()
         other.commit()
     assert database.execute("SELECT quantity FROM inventory").fetchall() == [(13,), (13,)]
+
+
+def test_a_session_that_changed_one_row_can_change_many(database: psycopg.Connection) -> None:
+    """The log's plan is kept for the session; as a nested loop it would take minutes here."""
+    database.execute(
+        "INSERT INTO inventory (name, quantity) SELECT 'item ' || n, n FROM generate_series(1, 10000) AS n"
+    )
+    for _ in range(10):
+        database.execute("UPDATE inventory SET quantity = quantity + 1 WHERE id = 1")
+    database.execute("SET statement_timeout = '10s'")
+    database.execute("UPDATE inventory SET quantity = quantity + 1")
+    assert len(operations(database)) == 20_010
