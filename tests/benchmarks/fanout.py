@@ -42,6 +42,7 @@ class Contestant:
     program: Program
     crowd: Crowd
     send: Callable[[int], None]
+    memory_kb: float
     kb_per_socket: float
     pause_s: float
     cpu_us: list[float] = field(default_factory=list)
@@ -105,7 +106,7 @@ def _compare(lab: Lab, names: list[str], sockets: int) -> Table:
 
 def _table(sockets: int, contestants: list[Contestant]) -> Table:
     cpu = {each.name: middle(each.cpu_us) for each in contestants}
-    memory: dict[str, float | None] = {each.name: each.kb_per_socket for each in contestants}
+    memory: dict[str, float | None] = {each.name: each.memory_kb / 1024 for each in contestants}
     rows = [
         (
             f"{each.name} ({each.incomplete} incomplete)" if each.incomplete else each.name,
@@ -116,6 +117,7 @@ def _table(sockets: int, contestants: list[Contestant]) -> Table:
             percentile(each.last_ms, 0.5),
             percentile(each.last_ms, 0.99),
             each.kb_per_socket,
+            each.memory_kb / 1024,
             middle(each.frames),
             middle(each.kb),
         )
@@ -133,17 +135,19 @@ def _table(sockets: int, contestants: list[Contestant]) -> Table:
             "last socket, p50 ms",
             "p99 ms",
             "KB per socket",
+            "MB in all",
             "frames each",
             "KB each",
         ),
         tuple(rows),
         "Processor time of the server per broadcast and socket; from the sending to the last socket's arrival; resident"
-        " memory of the server per idle socket. Peers get the text on their standard input, ours hears it from"
-        " PostgreSQL. /messages: a NOTIFY; /live: a committed change of a row, as HTML with totals and history."
+        " memory of the server per idle socket (too low while sockets fit into what a start has set free), and in all."
+        " Peers get the text on their standard input, ours hears it from PostgreSQL. /messages: a NOTIFY;"
+        " /live: a committed change of a row, as HTML with totals and history."
         f" The load client used {middle(client) or 0:.1f} µs per delivery on another processor.",
         (
             Panel(f"Processor per delivery, µs, {sockets:,} sockets", tuple(cpu.items())),
-            Panel(f"Memory per idle socket, KB, {sockets:,} sockets", tuple(memory.items())),
+            Panel(f"Memory of the server with {sockets:,} idle sockets, MB", tuple(memory.items())),
         ),
     )
 
@@ -159,8 +163,9 @@ def enter(lab: Lab, name: str, sockets: int) -> Iterator[Contestant]:
         crowd = join(sockets)
         stack.callback(crowd.program.stop)
         time.sleep(SETTLE_S)
-        kb_per_socket = (program.resident_kb() - before_kb) / sockets
-        yield Contestant(name, program, crowd, send, kb_per_socket, CALM_S if name == LIVE else PAUSE_S)
+        memory_kb = program.resident_kb()
+        kb_per_socket, pause_s = (memory_kb - before_kb) / sockets, CALM_S if name == LIVE else PAUSE_S
+        yield Contestant(name, program, crowd, send, memory_kb, kb_per_socket, pause_s)
 
 
 Parts = tuple[Program, Callable[[int], None], Callable[[int], Crowd]]

@@ -27,10 +27,9 @@ def _sockets(lab: Lab, name: str, numbers: Sequence[int]) -> Table:
     for number in numbers:
         lab.tell(f"growth: {number:,} sockets, {name}")
         with fanout.enter(lab, name, number) as contestant:
-            memory_mb = contestant.program.resident_kb() / 1024
             contestant.run(broadcasts=10 if lab.quick else 30)
         delays = [percentile(contestant.last_ms, share) for share in (0.5, 0.99)]
-        rows.append((f"{number:,}", middle(contestant.cpu_us), *delays, memory_mb))
+        rows.append((f"{number:,}", middle(contestant.cpu_us), *delays, contestant.memory_kb / 1024))
     return Table(
         f"Growth with sockets: {name}",
         ("sockets", "µs per delivery", "last socket, p50 ms", "p99 ms", "memory of the server, MB"),
