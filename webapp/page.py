@@ -11,7 +11,6 @@ from webapp.views import View
 
 RESUME_LIMIT_S = 15.0
 UNTOLD = -1
-NOTHING = ("", "", "")
 
 
 class Company(Protocol):
@@ -87,11 +86,10 @@ class Page(Client):
             if time.monotonic() > self._resume_by:
                 raise Refusal(POLICY_VIOLATION, "no resume message")
             return None
-        parts = (self._take_items(self._items), self._take_summary(), self._take_beat())
-        if parts == NOTHING:
-            return None
-        self._wait_for_turn()
-        return framed(parts)
+        items, summary, beat = self._take_items(self._items), self._take_summary(), self._take_beat()
+        if items or summary:  # a beat costs no turn, or the change right behind it would wait
+            self._wait_for_turn()
+        return framed((items, summary, beat)) if items or summary or beat else None
 
     def _wait_for_turn(self) -> None:
         """Views are refreshed at different moments; a page gets no more frames for that than one view makes."""

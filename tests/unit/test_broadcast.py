@@ -202,6 +202,20 @@ async def test_a_page_gets_no_more_frames_however_often_its_views_are_refreshed(
     await until(lambda: ">39<" in wire.texts[-1])
 
 
+async def test_a_beat_does_not_make_the_change_behind_it_wait(company: Company) -> None:
+    (wire,) = await company.live_pages(1)
+    company.beat()
+    await until(lambda: wire.written)
+    await company.put(2)
+    await until(lambda: len(wire.written) == 2)
+    company.summary_shelf.quantity = 3
+    company.summary._next_refresh_at = 0.0
+    company.summary.touch()
+    await settled(company.summary)
+    await served(company.broadcast)
+    assert ">3<" in wire.texts[2]
+
+
 async def test_a_page_that_does_not_resume_is_closed_and_told_nothing(
     company: Company, monkeypatch: pytest.MonkeyPatch
 ) -> None:
