@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import JSONResponse
 
 from webapp import inventory
+from webapp.addresses import address
 from webapp.api_list import list_items, view_of
 from webapp.api_models import (
     ChangePage,
@@ -38,13 +39,15 @@ Move = Callable[[Source, int, int, Author], Awaitable[Item]]
 
 
 @reading(router, "/items", answers(200, "A page of the items.", ItemPage, headers=["Link"], refusals=[410]))
-async def get_items(query: Annotated[ListQuery, Query()], pool: PoolOfApp) -> Response:
+async def get_items(request: Request, query: Annotated[ListQuery, Query()], pool: PoolOfApp) -> Response:
     """List items.
 
     They are searched, filtered and sorted as on the page. Follow `next` until it is null: whatever is written in
     between, no item that has not changed comes twice or is left out.
     """
     page = await list_items(pool, query, view_of(query))
+    if page.next:
+        page = page.model_copy(update={"next": address(request, page.next)})
     link = {"Link": f'<{page.next}>; rel="next"'} if page.next else {}
     return Response(page.model_dump_json(), 200, {**FRESH, **link}, "application/json")
 
@@ -54,12 +57,12 @@ async def get_items(query: Annotated[ListQuery, Query()], pool: PoolOfApp) -> Re
     status_code=201,
     responses=answers(201, "The new item.", StockItem, ["ETag", "Location"], [409, 415], item_links()),
 )
-async def add_item(new: ItemToAdd, once: OnceOnly) -> Response:
+async def add_item(request: Request, new: ItemToAdd, once: OnceOnly) -> Response:
     """Add an item."""
 
     async def act(source: Source) -> Response:
         item = await inventory.add_item(source, new.item(), _author(new.reason))
-        return _answer(item, 201, {"Location": f"/api/items/{item.id}"})
+        return _answer(item, 201, {"Location": address(request, f"/api/items/{item.id}")})
 
     return await once(act)
 
@@ -144,9 +147,9 @@ async def get_changes(query: Annotated[FeedQuery, Query()], request: Request) ->
 
 @router.get("/openapi.json", include_in_schema=False)
 @router.head("/openapi.json", include_in_schema=False)
-async def get_document() -> Response:
+async def get_document(request: Request) -> Response:
     """Describe the API to programs."""
-    return JSONResponse(_document(), headers=FRESH)
+    return JSONResponse(_document(address(request, "")), headers=FRESH)
 
 
 @router.get("", include_in_schema=False)
@@ -154,12 +157,12 @@ async def get_document() -> Response:
 async def get_docs(request: Request, pieces: PiecesOfApp) -> Response:
     """Describe the API to people."""
     base = str(request.base_url).rstrip("/")
-    return html(pieces, "api/index.html", document=_document(), base=base)
+    return html(pieces, "api/index.html", document=_document(address(request, "")), base=base)
 
 
 @cache
-def _document() -> dict[str, Any]:
-    return describe(router.routes)
+def _document(root: str) -> dict[str, Any]:
+    return describe(router.routes, root)
 
 
 async def _move(operation: Move, item_id: int, movement: Movement, if_match: str | None, source: Source) -> Response:

@@ -42,7 +42,7 @@ MEANINGS = {
 }
 HEADERS: dict[str, dict[str, Any]] = {
     "ETag": {"description": "The version.", "required": True, "schema": {"type": "string", "pattern": '^"[0-9]+"$'}},
-    "Location": {"description": "Its address.", "required": True, "schema": {"type": "string", "pattern": "^/api/"}},
+    "Location": {"description": "Its address.", "required": True, "schema": {"type": "string", "pattern": "/api/"}},
     "Link": {"description": 'The address of `next`, with rel="next".', "schema": {"type": "string"}},
     "Idempotency-Replayed": {
         "description": "`true`: this was done before, and is the answer of then.",
@@ -131,15 +131,16 @@ def _refusal(status: int) -> dict[str, Any]:
     return {"description": MEANINGS[status], **content, **({"headers": headers} if headers else {})}
 
 
-def describe(routes: Sequence[BaseRoute]) -> dict[str, Any]:
-    """Return the OpenAPI document of the routes."""
+def describe(routes: Sequence[BaseRoute], root: str) -> dict[str, Any]:
+    """Return the OpenAPI document of the routes, which are below the path `root`."""
     document = get_openapi(
         title="Live Inventory",
         version="1",
         description=DESCRIPTION,
         routes=routes,
+        servers=[{"url": root}] if root else None,
     )
-    document["x-problem-types"] = _problem_types()
+    document["x-problem-types"] = _problem_types(root)
     schemas = document["components"]["schemas"]
     schemas[ProblemDetails.__name__] = ProblemDetails.model_json_schema()
     for unused in ("HTTPValidationError", "ValidationError"):
@@ -154,7 +155,7 @@ def describe(routes: Sequence[BaseRoute]) -> dict[str, Any]:
     return document
 
 
-def _problem_types() -> list[dict[str, Any]]:
+def _problem_types(root: str) -> list[dict[str, Any]]:
     """Return all that can be the `type` of a problem: about the stock, by their errors' docstrings, and other ones."""
     of_stock = [
         (problems.kind_of(error), (status, title, (error.__doc__ or "").partition("\n")[0]))
@@ -163,7 +164,9 @@ def _problem_types() -> list[dict[str, Any]]:
     ]
     names = ("status", "title", "description")
     types = sorted([*of_stock, *problems.KINDS.items()])
-    return [{"type": f"{problems.DOCS}#{kind}", **dict(zip(names, values, strict=True))} for kind, values in types]
+    return [
+        {"type": f"{root}{problems.DOCS}#{kind}", **dict(zip(names, values, strict=True))} for kind, values in types
+    ]
 
 
 def _of_what_is_sent(schema: dict[str, Any]) -> dict[str, Any]:

@@ -55,9 +55,9 @@ def problem_of(error: items.StockError) -> Problem:
     return problems.of_stock_error(error, status, title)
 
 
-async def answer_problem(request: Request, problem: Problem) -> Response:  # noqa: ARG001 - it is all in the problem
+async def answer_problem(request: Request, problem: Problem) -> Response:
     """Answer a program's request with what was raised."""
-    return problem.response()
+    return problem.response(request)
 
 
 class Errors:
@@ -79,7 +79,7 @@ class Errors:
     async def answer_http_error(self, request: Request, error: HTTPException) -> Response:
         """Answer what routing, reading and the middleware refuse."""
         if is_for_programs(request):
-            return problems.of_http_error(request, error).response()
+            return problems.of_http_error(request, error).response(request)
         status = error.status_code
         headers = {"Allow": "GET, HEAD"} if status == 405 else {}
         text = TEXTS.get(status, error.detail)
@@ -91,13 +91,13 @@ class Errors:
         """Answer what the stock does not allow."""
         problem = problem_of(error)
         if is_for_programs(request):
-            return problem.response()
+            return problem.response(request)
         return self._answer(request, problem.status, problem.title, problem.detail)
 
     async def answer_bad_request(self, request: Request, error: RequestValidationError) -> Response:
         """Answer parameters of the wrong kind."""
         if is_for_programs(request):
-            return problems.of_bad_request(error).response()
+            return problems.of_bad_request(error).response(request)
         return self._answer(request, 422, TITLES[400], str(error.errors()[0]["msg"]))
 
     async def answer_database_down(self, request: Request, error: psycopg.Error) -> Response:
@@ -105,7 +105,7 @@ class Errors:
         logger.warning("%s %s: %s", request.method, request.url.path, str(error).partition("\n")[0])
         surely_unchanged = request.method in SAFE_METHODS or isinstance(error, PoolTimeout)
         if is_for_programs(request):
-            return problems.database_away(surely_unchanged=surely_unchanged).response()
+            return problems.database_away(surely_unchanged=surely_unchanged).response(request)
         text = f"The database does not answer at the moment. {NOTHING_CHANGED if surely_unchanged else MAYBE_CHANGED}"
         return self._answer(request, 503, "The database is away", text, {"Retry-After": "5"})
 
@@ -113,7 +113,7 @@ class Errors:
         """Answer what nobody thought of. Starlette does this outside of all middleware, so the headers are set here."""
         text = "This is a defect of ours; the server's log says more."
         if is_for_programs(request):
-            return Problem(500, text, headers=HEADERS).response()
+            return Problem(500, text, headers=HEADERS).response(request)
         return self._answer(request, 500, "Something went wrong", text, HEADERS)
 
     def _answer(

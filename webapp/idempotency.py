@@ -9,6 +9,7 @@ import psycopg
 from fastapi import Header, Request, Response
 from psycopg.types.json import Jsonb
 
+from webapp.addresses import path_of
 from webapp.database import Connection, Source, use_connection
 from webapp.errors import problem_of
 from webapp.items import Busy, StockError
@@ -49,7 +50,7 @@ class Once:
             fingerprint = await _fingerprint(self._request)
             if stored := await _one(connection, "stored_answer", key=self._key, hours=KEPT_HOURS):
                 return _replay(stored, fingerprint)
-            response = await _final_answer(act, connection)
+            response = await _final_answer(act, connection, self._request)
             await self._store(connection, fingerprint, response)
             return response
 
@@ -71,20 +72,20 @@ class Once:
 async def _fingerprint(request: Request) -> bytes:
     """Digest what is asked; how its JSON is written does not matter."""
     body = json.dumps(json.loads(await request.body() or b"null"), sort_keys=True)
-    asked = (request.method, request.url.path, request.headers.get("if-match", ""), body)
+    asked = (request.method, path_of(request.scope), request.headers.get("if-match", ""), body)
     return hashlib.sha256("\n".join(asked).encode()).digest()
 
 
-async def _final_answer(act: Act, connection: Connection) -> Response:
+async def _final_answer(act: Act, connection: Connection, request: Request) -> Response:
     """Act; a refusal is an answer too, except one that another attempt may not meet."""
     try:
         return await act(connection)
     except Busy:
         raise
     except StockError as error:
-        return problem_of(error).response()
+        return problem_of(error).response(request)
     except Problem as problem:
-        return problem.response()
+        return problem.response(request)
 
 
 def _replay(stored: dict[str, Any], fingerprint: bytes) -> Response:

@@ -7,10 +7,11 @@ from typing import Any
 
 import anyio.to_thread
 from fastapi import APIRouter, Request
-from fastapi.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
+from fastapi.responses import HTMLResponse, Response, StreamingResponse
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 
+from webapp.addresses import redirect
 from webapp.database import prepare
 from webapp.exporting import export_csv
 from webapp.forms import read_fields
@@ -59,7 +60,7 @@ async def upload(request: Request, pieces: PiecesOfApp) -> Response:
         return _upload_page(pieces, status=422, missing=True)
     if review.problems.count:
         return _upload_page(pieces, status=422, review=review)
-    return RedirectResponse(f"/import/{review.token}", 303)
+    return redirect(request, f"/import/{review.token}")
 
 
 @router.api_route("/import/{token}", methods=READ)
@@ -77,7 +78,7 @@ async def apply(request: Request, token: str, pieces: PiecesOfApp) -> Response:
     digest = (await read_fields(request)).get("digest", "")
     try:
         review = await _in_thread(_apply, _url(request), token, digest)
-        return RedirectResponse(f"/import?added={review.added}&changed={review.changed}", 303)
+        return redirect(request, f"/import?added={review.added}&changed={review.changed}")
     except ChangedMeanwhile as error:
         review = await _in_thread(_review, _url(request), token)
         return _preview(pieces, review, status=409, note=str(error))

@@ -9,8 +9,10 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from fastapi import FastAPI, Response
 from starlette.middleware.gzip import GZipMiddleware
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from webapp import activity_pages, api, import_pages, item_pages, pages, socket, static_files, stock_pages
+from webapp.addresses import RootPath
 from webapp.change_feed import Bell, ChangeFeed
 from webapp.courier import Courier
 from webapp.database import dedicated_conninfo, open_pool, prepare
@@ -28,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 def create_app(settings: Settings) -> FastAPI:
     """Put the application together."""
-    renderer = Renderer(settings.timezone)
+    renderer = Renderer(settings.timezone, settings.root_path)
     errors = Errors(renderer)
     app = FastAPI(
         title="Live Inventory",
@@ -53,6 +55,10 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(GZipMiddleware, minimum_size=1000, compresslevel=5)
     app.add_middleware(Security, allowed_hosts=settings.allowed_hosts, answer=errors.answer_http_error)
     app.add_middleware(PlainSetupErrors)
+    if settings.root_path:
+        app.add_middleware(RootPath, root=settings.root_path)
+    if settings.trusted_proxies:
+        app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=list(settings.trusted_proxies))
     errors.add_handlers(app)
     _add_probes(app)
     return app

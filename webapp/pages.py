@@ -4,9 +4,10 @@ import asyncio
 from typing import Any
 
 from fastapi import APIRouter, Request
-from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from fastapi.responses import HTMLResponse, Response
 
 from webapp import inventory
+from webapp.addresses import address, path_of, redirect
 from webapp.database import Pool, fetch
 from webapp.errors import wants_fragment
 from webapp.forms import PAGE, ItemForm, read_fields
@@ -29,8 +30,8 @@ async def index(request: Request, pool: PoolOfApp, pieces: PiecesOfApp, hub: Hub
     if wants_fragment(request):
         values = await _view_values(view, complaints, hub, certain=await hub.catch_up())
         response = html(pieces, "items/_view.html", **values)
-        if view.url != f"{request.url.path}?{request.url.query}".removesuffix("?"):
-            response.headers["HX-Push-Url"] = view.url  # a form sends its empty fields too
+        if view.url != f"{path_of(request.scope)}?{request.url.query}".removesuffix("?"):
+            response.headers["HX-Push-Url"] = address(request, view.url)  # a form sends its empty fields too
         return response
     return await _page(view, complaints, ItemForm(), 200, pool=pool, pieces=pieces, hub=hub)
 
@@ -50,13 +51,13 @@ async def create_item(request: Request, pool: PoolOfApp, pieces: PiecesOfApp, hu
         return html(pieces, "items/_form.html", form=shown, status=status)
     if form.errors:
         return await _page(view_before(request), [], form, status, pool=pool, pieces=pieces, hub=hub)
-    return RedirectResponse(view_before(request).url, 303)
+    return redirect(request, view_before(request).url)
 
 
 @router.api_route("/items", methods=READ)
-async def items() -> Response:
+async def items(request: Request) -> Response:
     """Lead home whoever reloads a form that was refused by its address."""
-    return RedirectResponse("/", 303)
+    return redirect(request, "/")
 
 
 @router.api_route("/locations", methods=READ)
@@ -67,9 +68,9 @@ async def locations(request: Request, pool: PoolOfApp, pieces: PiecesOfApp) -> R
 
 
 @router.api_route("/favicon.ico", methods=READ)
-async def favicon() -> Response:
+async def favicon(request: Request) -> Response:
     """Answer those who ask for an icon without having read the page."""
-    return RedirectResponse(static_url("favicon.svg"), 302)
+    return redirect(request, static_url("favicon.svg"), 302)
 
 
 async def _page(  # noqa: PLR0913

@@ -10,8 +10,10 @@ from typing import Any
 from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import HTTPConnection
 from starlette.routing import BaseRoute, Match
 
+from webapp.addresses import address, path_of
 from webapp.items import StockError
 
 MEDIA_TYPE = "application/problem+json"
@@ -41,10 +43,10 @@ class Problem(Exception):
     facts: Mapping[str, Any] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
 
-    def response(self) -> Response:
+    def response(self, request: HTTPConnection) -> Response:
         """Return the answer. It is ASCII, so that no text a program has sent us can break it."""
         content = {
-            "type": f"{DOCS}#{self.kind}" if self.kind else "about:blank",
+            "type": address(request, f"{DOCS}#{self.kind}") if self.kind else "about:blank",
             "title": self.title or HTTPStatus(self.status).phrase,
             "status": self.status,
             "detail": self.detail,
@@ -56,7 +58,7 @@ class Problem(Exception):
 
 def is_for_programs(request: Request) -> bool:
     """Whether a request is one of a program, which wants no page."""
-    return request.url.path.startswith(f"{DOCS}/")
+    return path_of(request.scope).startswith(f"{DOCS}/")
 
 
 def of_kind(kind: str, detail: str, facts: Mapping[str, Any] | None = None, **headers: str) -> Problem:

@@ -8,6 +8,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
 from webapp.settings import RESOURCES
 
@@ -32,14 +33,14 @@ def build() -> str:
 
 
 def static_url(path: str) -> str:
-    """Address of a static file; it holds the build's digest, so browsers may keep it for ever."""
+    """Path of a static file; it holds the build's digest, so browsers may keep it for ever."""
     return f"/static/{build()}/{path}"
 
 
 class Renderer:
     """Templates with the application's filters."""
 
-    def __init__(self, timezone: ZoneInfo) -> None:
+    def __init__(self, timezone: ZoneInfo, root: str = "") -> None:
         self.timezone = timezone
         self._environment = Environment(
             loader=FileSystemLoader(TEMPLATES),
@@ -49,6 +50,8 @@ class Renderer:
             lstrip_blocks=True,
             auto_reload=False,
         )
+        # What templates write before each path: a name of the operator's, checked, so not escaped for every row.
+        self._environment.globals.update(root=Markup(root))  # noqa: S704
         self._environment.globals.update(static_url=static_url, now=now_minutes, timezone=timezone.key)
         self._environment.filters.update(local=self._local, minutes=_minutes)
 

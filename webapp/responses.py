@@ -5,10 +5,11 @@ from typing import Annotated, Any
 from urllib.parse import parse_qsl
 
 from fastapi import Depends, Request
-from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from fastapi.responses import HTMLResponse, Response
 from markupsafe import Markup
 from starlette.convertors import Convertor, register_url_convertor
 
+from webapp.addresses import address, redirect
 from webapp.database import Pool
 from webapp.difference import Entry
 from webapp.errors import wants_fragment
@@ -73,19 +74,19 @@ def done(request: Request, pieces: Pieces, item: Item | None = None, *, gone: bo
     on the dialog's own page leads back to the item.
     """
     if not wants_fragment(request):
-        return RedirectResponse(address_before(request), 303)
+        return redirect(request, path_before(request))
     target = request.headers.get("hx-target")
     if target == "dialog#editor" and item:
         response = html(pieces, "items/_saved.html", item=item, gone=gone)
         response.headers["HX-Reswap"] = "none"
         return response
     if target == "div#editor":
-        return Response(status_code=204, headers={"HX-Redirect": address_before(request)})
+        return Response(status_code=204, headers={"HX-Redirect": address(request, path_before(request))})
     return Response(status_code=204)
 
 
-def address_before(request: Request) -> str:
-    """Return the address of the page that a form was sent from, if that is one to go back to."""
+def path_before(request: Request) -> str:
+    """Return path and query of the page that a form was sent from, if that is one to go back to."""
     path, query = _before(request)
     if place := _PLACES.fullmatch(path):
         return place[1] or (f"{path}?{query}" if query else path)
@@ -101,4 +102,5 @@ def _before(request: Request) -> tuple[str, str]:
     """Return path and query of the page before, as far as the browser says; never an address that others chose."""
     before, _, query = request.headers.get("referer", "").partition("?")
     origin, path = "/".join(before.split("/", 3)[:3]), "/" + "".join(before.split("/", 3)[3:])
-    return (path, query) if is_same_origin(origin, request.headers["host"]) else ("/", "")
+    is_ours = is_same_origin(origin, request.headers["host"])
+    return (path.removeprefix(request.scope.get("root_path", "")), query) if is_ours else ("/", "")

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from webapp.addresses import path_of
 from webapp.settings import is_loopback
 
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
@@ -86,17 +87,23 @@ class Security:
         """Raise HTTPException for a request that is not for us."""
         headers = Headers(scope=scope)
         host = _authority(_only(headers, "host"))
-        if scope["path"] not in PROBES and not (host and self._is_served(host[0])):
+        if path_of(scope) not in PROBES and not (host and self._is_served(host[0])):
             text = "This host name is not served here. Whoever runs this server can add it to ALLOWED_HOSTS."
             raise HTTPException(400, text)
         checked = scope["type"] == "websocket" or scope["method"] not in SAFE_METHODS
-        if checked and "origin" in headers and not is_same_origin(_only(headers, "origin"), _only(headers, "host")):
+        if checked and "origin" in headers and not _is_ours(_only(headers, "origin"), _only(headers, "host"), scope):
             raise HTTPException(403, "Requests from other sites are refused.")
         if _declared_length(headers) > _max_bytes(scope):
             raise _too_large(_max_bytes(scope))
 
     def _is_served(self, host: str) -> bool:
         return is_loopback(host) or not self._allowed_hosts.isdisjoint((host, "*"))
+
+
+def _is_ours(origin: str, host: str, scope: Scope) -> bool:
+    """Whether a request comes from a page of ours; where it is known that we speak TLS, a page without is not ours."""
+    is_plain = origin.lower().startswith("http:") and scope.get("scheme") in ("https", "wss")
+    return is_same_origin(origin, host) and not is_plain
 
 
 def is_same_origin(origin: str, host: str) -> bool:
@@ -137,7 +144,7 @@ def _declared_length(headers: Headers) -> int:
 
 
 def _max_bytes(scope: Scope) -> int:
-    return MAX_UPLOAD_BYTES if scope["path"] in UPLOADS else MAX_BODY_BYTES
+    return MAX_UPLOAD_BYTES if path_of(scope) in UPLOADS else MAX_BODY_BYTES
 
 
 def _too_large(max_bytes: int) -> HTTPException:

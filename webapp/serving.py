@@ -41,7 +41,7 @@ def listen(host: str, port: int) -> socket.socket:
         raise SetupError(f"Cannot listen on {host}, port {port}: {error.strerror}") from error
 
 
-def run(listening: socket.socket, notes: list[str], *, reload: bool) -> None:
+def run(listening: socket.socket, root_path: str, notes: list[str], *, reload: bool) -> None:
     """Serve until a signal ends it; the page's address and the notes are printed once it can be opened."""
     config = uvicorn.Config(
         "webapp.main:app",
@@ -53,7 +53,7 @@ def run(listening: socket.socket, notes: list[str], *, reload: bool) -> None:
         timeout_graceful_shutdown=GOODBYE_SECONDS,
         **(_reload_options() if reload else {}),
     )
-    server = _Server(config, [f"Live Inventory is on {_page_url(listening)}", *notes])
+    server = _Server(config, [f"Live Inventory is on {_page_url(listening)}{root_path}", *notes])
     if reload:
         ChangeReload(config, target=server.run, sockets=[listening]).run()
     else:

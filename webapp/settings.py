@@ -2,7 +2,7 @@
 
 import re
 from functools import cache
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Annotated
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -13,6 +13,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 PACKAGE = Path(__file__).resolve().parent
 # An installed wheel carries these folders inside the package, a checkout beside it.
 RESOURCES = PACKAGE if (PACKAGE / "templates").is_dir() else PACKAGE.parent
+_ROOT_PATH = re.compile("(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*")
 _HOST_NAME = re.compile(r"\*|[a-z0-9_-]+(\.[a-z0-9_-]+)*")
 
 
@@ -31,6 +32,8 @@ class Settings(BaseSettings):
     port: int = Field(default=8000, ge=0, le=65535)
     data_dir: Path | None = None
     allowed_hosts: Annotated[tuple[str, ...], NoDecode] = ()
+    root_path: str = ""
+    trusted_proxies: Annotated[tuple[str, ...], NoDecode] = ()
     timezone: ZoneInfo = ZoneInfo("UTC")
 
     @field_validator("allowed_hosts", mode="before")
@@ -38,6 +41,22 @@ class Settings(BaseSettings):
     def _split_hosts(cls, value: object) -> object:
         if isinstance(value, str):
             return tuple(_host_name(host.strip()) for host in value.split(",") if host.strip())
+        return value
+
+    @field_validator("root_path")
+    @classmethod
+    def _check_root(cls, value: str) -> str:
+        root = value.rstrip("/")
+        if not _ROOT_PATH.fullmatch(root):
+            message = f"{value!r} is not a path; it looks like /stock"
+            raise ValueError(message)
+        return root
+
+    @field_validator("trusted_proxies", mode="before")
+    @classmethod
+    def _split_proxies(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(_network(proxy.strip()) for proxy in value.split(",") if proxy.strip())
         return value
 
     @field_validator("timezone", mode="before")
@@ -79,6 +98,15 @@ def _host_name(entry: str) -> str:
         message = f"{entry!r} is not a host name; leave out scheme, port and path: stock.example.com, or * for any"
         raise ValueError(message)
     return name
+
+
+def _network(entry: str) -> str:
+    """Read an entry of TRUSTED_PROXIES. No name is one: who asks is known by address only."""
+    try:
+        return str(ip_network(entry))
+    except ValueError as error:
+        message = f"{entry!r} is not an address or a network; they look like 10.0.0.5 and 10.0.0.0/8"
+        raise ValueError(message) from error
 
 
 @cache

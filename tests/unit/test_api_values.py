@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
+from starlette.requests import HTTPConnection
 
 from webapp.api_models import CURSOR, ItemEdits, ItemToAdd
 from webapp.change_feed import _ended
@@ -15,6 +16,7 @@ from webapp.items import NotEnough
 from webapp.problems import KINDS, Problem, kind_of, of_kind, of_stock_error
 from webapp.text import WHITE_SPACE, trim
 
+REQUEST = HTTPConnection({"type": "http", "root_path": "/stock"})
 VALUES = st.lists(st.none() | st.booleans() | st.integers() | st.text(st.characters(codec="utf-8")))
 
 
@@ -34,9 +36,9 @@ def test_what_is_no_cursor_is_a_problem_and_no_defect(text: str) -> None:
 
 def test_a_problem_has_the_facts_of_the_error_and_is_ascii() -> None:
     problem = of_stock_error(NotEnough("Äpfel \ud800", 5, 3), 409, "Not enough")
-    body = bytes(problem.response().body)
+    body = bytes(problem.response(REQUEST).body)
     assert body.isascii()
-    facts = {"type": "/api#not-enough", "status": 409, "asked": 5, "available": 3, "name": "Äpfel \ud800"}
+    facts = {"type": "/stock/api#not-enough", "status": 409, "asked": 5, "available": 3, "name": "Äpfel \ud800"}
     assert json.loads(body).items() >= facts.items()
     assert kind_of(NotEnough) == "not-enough"
 
@@ -45,7 +47,7 @@ def test_a_problem_has_the_facts_of_the_error_and_is_ascii() -> None:
 def test_each_kind_of_problem_has_its_status_and_title(kind: str) -> None:
     problem = of_kind(kind, "why", Retry_After="1")
     assert (problem.status, problem.title) == KINDS[kind][:2]
-    assert problem.response().headers["retry-after"] == "1"
+    assert problem.response(REQUEST).headers["retry-after"] == "1"
 
 
 @given(st.text(st.sampled_from([*WHITE_SPACE, "a", "\0"]), max_size=10))

@@ -49,9 +49,15 @@ def test_no_template_needs_eval_or_has_inline_code_or_style(template: str) -> No
 
 
 @pytest.mark.parametrize("template", TEMPLATE_NAMES)
+def test_no_address_is_without_the_path_that_the_application_is_below(template: str) -> None:
+    values = [value for _, attributes in Elements(template).found for value in attributes.values()]
+    assert [value for value in values if re.match(r"/|\{\{ (?!root \}\})[a-z_.]*url", value)] == []
+
+
+@pytest.mark.parametrize("template", TEMPLATE_NAMES)
 def test_the_vendored_script_is_the_only_one_of_every_page(template: str) -> None:
     scripts = [attributes for tag, attributes in Elements(template).found if tag == "script"]
-    source = "{{ static_url('vendor.js') }}"
+    source = "{{ root }}{{ static_url('vendor.js') }}"
     assert scripts == ([{"defer": "", "src": source, "nonce": "gate"}] if template == "base.html" else [])
 
 

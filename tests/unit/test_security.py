@@ -143,6 +143,12 @@ async def test_no_other_page_may_post_or_open_a_socket(origin: str) -> None:
     assert await status(*headers) == 200, "reading is what links do"
 
 
+async def test_where_a_proxy_that_is_trusted_speaks_tls_a_page_without_may_not_post() -> None:
+    for origin, expected in (("https://localhost", 200), ("http://localhost", 403)):
+        headers = [("host", "localhost"), ("origin", origin)]
+        assert await status(*headers, method="POST", scheme="https") == expected
+
+
 async def test_programs_send_no_origin_and_two_are_no_good() -> None:
     ours = ("origin", "http://localhost:8000")
     assert await status(("host", "localhost:8000"), method="POST") == 200

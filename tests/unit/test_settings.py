@@ -44,6 +44,30 @@ def test_what_is_no_host_name_is_refused_with_the_line_that_helps(monkeypatch: p
         load_settings()
 
 
+@pytest.mark.parametrize(("value", "root"), [("/", ""), ("/stock/", "/stock"), ("/a/b.c", "/a/b.c")])
+def test_a_root_path_has_no_slash_at_its_end(value: str, root: str) -> None:
+    assert Settings(root_path=value).root_path == root
+
+
+@pytest.mark.parametrize("value", ["stock", "https://a.example/stock", "/..", "/a//b", '/"><script>', "/a b", "//evil"])
+def test_what_is_no_root_path_is_refused(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("ROOT_PATH", value)
+    with pytest.raises(SetupError, match=r"ROOT_PATH: .*looks like /stock"):
+        load_settings()
+
+
+def test_trusted_proxies_are_addresses_and_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRUSTED_PROXIES", "10.0.0.5, 192.168.0.0/16,::1")
+    assert load_settings().trusted_proxies == ("10.0.0.5/32", "192.168.0.0/16", "::1/128")
+
+
+@pytest.mark.parametrize("value", ["*", "proxy.example.com", "10.0.0.1/8", "10.0.0.1:80"])
+def test_whoever_has_no_address_is_not_trusted(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("TRUSTED_PROXIES", value)
+    with pytest.raises(SetupError, match=r"TRUSTED_PROXIES: .*10.0.0.0/8"):
+        load_settings()
+
+
 @pytest.mark.parametrize("value", ["Mars/Phobos", "../../etc/passwd", "/etc/passwd", "Europe"])
 def test_a_zone_that_does_not_exist_is_named(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     monkeypatch.setenv("TIMEZONE", value)
