@@ -12,7 +12,7 @@ from fastapi import FastAPI
 
 from tests.waiting import eventually
 from webapp.main import create_app
-from webapp.serving import WEBSOCKETS
+from webapp.serving import WEBSOCKETS, intake
 from webapp.settings import Settings
 
 
@@ -57,8 +57,9 @@ class LiveServer:
 @contextmanager
 def serve(database_url: str, port: int = 0, *, hand_off: bool = True, **settings: Any) -> Iterator[LiveServer]:
     """Serve a database while the context lasts; without `hand_off` as any ASGI server does."""
+    configured = Settings(database_url=database_url, **settings)
     with socket.create_server(("127.0.0.1", port)) as listening:
-        server = LiveServer(create_app(Settings(database_url=database_url, **settings)), listening, hand_off=hand_off)
+        server = LiveServer(create_app(configured), listening, hand_off=hand_off, http=intake(configured))
         server.start()
         try:
             yield server

@@ -24,7 +24,7 @@ IfNoneMatch = Annotated[
     str | None,
     Header(alias="If-None-Match", max_length=200, description='The version that you have, such as `"7"`.'),
 ]
-EVERYWHERE = (400, 413, 422, 500, 503)
+EVERYWHERE = (400, 413, 422, 429, 431, 500, 503)
 WRITING = (403,)
 MEANINGS = {
     304: "It is the version that you have.",
@@ -37,6 +37,8 @@ MEANINGS = {
     413: "The request is too large.",
     415: "The body is not sent as application/json.",
     422: "Something is not as documented here; `errors` says what. Or the Idempotency-Key came with another request.",
+    429: "Too many requests from your address; try again after `Retry-After` seconds.",
+    431: "More or larger headers than are read.",
     500: "A defect of the server.",
     503: "The database is away or busy; try again after `Retry-After` seconds.",
 }
@@ -50,7 +52,7 @@ HEADERS: dict[str, dict[str, Any]] = {
     },
     "Retry-After": {"description": "Seconds.", "schema": {"type": "string", "pattern": "^[0-9]+$"}},
 }
-HEADERS_OF = {304: ["ETag"], 412: ["ETag"], 503: ["Retry-After"], 409: ["Retry-After"]}
+HEADERS_OF = {304: ["ETag"], 412: ["ETag"], 503: ["Retry-After"], 409: ["Retry-After"], 429: ["Retry-After"]}
 RAISED = (items.NoSuchItem, items.NotEnough, items.TooMuch, items.NameTaken, items.CodeTaken, items.Busy)
 REPLAYED = {"200", "201", "404", "409", "412"}
 DESCRIPTION = """\

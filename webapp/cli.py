@@ -99,7 +99,7 @@ def serve(options: argparse.Namespace) -> None:
         if not place.host_is_loopback:
             names = ", ".join(settings.allowed_hosts) or "none; name them in ALLOWED_HOSTS"
             notes.append(f"Open to other machines without accounts, under these names: {names}")
-        serving.run(listening, settings.root_path, notes, reload=options.reload)
+        serving.run(listening, settings, notes, reload=options.reload)
 
 
 def bring_up_to_date(options: argparse.Namespace) -> None:  # noqa: ARG001

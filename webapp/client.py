@@ -8,10 +8,12 @@ from typing import Protocol, Self
 
 from websockets.frames import Frame, Opcode
 
+from webapp.crowd import Party
+
 FRAMES_KEPT = 512  # of so many different states at a time
 MAX_MESSAGE_CHARACTERS = 8_000
-MAX_MESSAGES = 60
-MESSAGE_WINDOW_S = 60.0
+MAX_FRAMES = 120  # messages, parts of messages, pings and pongs; browsers send a few a minute
+FRAME_WINDOW_S = 60.0
 WRITE_LIMIT_S = 30.0
 UNSUPPORTED, POLICY_VIOLATION, TOO_BIG, TRY_AGAIN_LATER = 1003, 1008, 1009, 1013
 
@@ -72,18 +74,27 @@ class Waker(Protocol):
 class Client:
     """What a page and a program have in common. What it lacks is taken when it can be written, never kept for it."""
 
-    __slots__ = ("_messages_left", "_waker", "_window_ends_at", "connection", "not_before")
+    __slots__ = ("_frames_left", "_waker", "_window_ends_at", "connection", "not_before", "party")
 
     def __init__(self, waker: Waker) -> None:
         self._waker = waker
         self.connection: Connection | None = None
         self.not_before = 0.0  # `time.monotonic` of its next turn
-        self._messages_left = 0
+        self.party: Party | None = None
+        self._frames_left = 0
         self._window_ends_at = 0.0
+
+    def spend_frame(self) -> None:
+        """Count a frame of whatever kind. Raises `Refusal` when there are too many."""
+        now = time.monotonic()
+        if now >= self._window_ends_at:
+            self._frames_left, self._window_ends_at = MAX_FRAMES, now + FRAME_WINDOW_S
+        self._frames_left -= 1
+        if self._frames_left < 0:
+            raise Refusal(POLICY_VIOLATION, "too many frames")
 
     def received(self, text: str | None) -> None:
         """Take a message; None stands for a binary one. Raises `Refusal`."""
-        self._spend_message()
         if text is None:
             raise Refusal(UNSUPPORTED, "text frames only")
         if len(text) > MAX_MESSAGE_CHARACTERS:
@@ -97,6 +108,8 @@ class Client:
     def lost(self) -> None:
         """Take note that the connection has ended."""
         self.connection = None
+        if self.party is not None:
+            self.party.leave()
 
     def hear(self, text: str) -> None:
         """Act upon a message. Raises `Refusal`."""
@@ -109,11 +122,3 @@ class Client:
         """Be patient with a connection that is behind. Raises `Refusal` when it was for too long."""
         if now - behind_since > WRITE_LIMIT_S:
             raise Refusal(TRY_AGAIN_LATER, "too slow a reader")
-
-    def _spend_message(self) -> None:
-        now = time.monotonic()
-        if now >= self._window_ends_at:
-            self._messages_left, self._window_ends_at = MAX_MESSAGES, now + MESSAGE_WINDOW_S
-        self._messages_left -= 1
-        if self._messages_left < 0:
-            raise Refusal(POLICY_VIOLATION, "too many messages")

@@ -71,6 +71,7 @@ class _PlainConnection:
             event = await self._socket.receive()
             if event["type"] == "websocket.disconnect":
                 raise WebSocketDisconnect(event.get("code", 1005))
+            self._client.spend_frame()
             self._client.received(event.get("text"))
 
     async def _write(self) -> None:

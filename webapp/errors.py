@@ -8,6 +8,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse
 from psycopg_pool import PoolTimeout
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from webapp import forms, items, problems
 from webapp.problems import Problem, is_for_programs
@@ -34,7 +35,10 @@ TITLES = {
     404: "There is no such page",
     405: "That cannot be done here",
     413: "Too large",
+    408: "The request took too long",
     415: "Not a form",
+    429: "Too many requests",
+    431: "Too many headers",
 }
 TEXTS = {
     404: "The address may be mistyped, or what was here is gone.",
@@ -60,6 +64,11 @@ async def answer_problem(request: Request, problem: Problem) -> Response:
     return problem.response(request)
 
 
+async def answer_nobody(request: Request, error: ClientDisconnect) -> Response:  # noqa: ARG001
+    """Answer a client that has gone while its request was read: it is no defect of ours, and nothing is sent."""
+    return Response(status_code=408)
+
+
 class Errors:
     """Makes the answer to each kind of error."""
 
@@ -74,6 +83,7 @@ class Errors:
         app.exception_handler(RequestValidationError)(self.answer_bad_request)
         app.exception_handler(psycopg.OperationalError)(self.answer_database_down)
         app.exception_handler(psycopg.errors.ReadOnlySqlTransaction)(self.answer_database_down)
+        app.exception_handler(ClientDisconnect)(answer_nobody)
         app.exception_handler(Exception)(self.answer_defect)
 
     async def answer_http_error(self, request: Request, error: HTTPException) -> Response:

@@ -23,6 +23,7 @@ INVALID_DATA, INTERNAL_ERROR, SERVICE_RESTART = 1007, 1011, 1012
 PING = Frame(Opcode.PING, b"").serialize(mask=False)
 MAX_UNSENT_BYTES = 16 * 1024  # what the kernel may hoard for a client: old states, to be read before the newest
 USER_TIMEOUT_MS = 40_000
+MAX_BYTES_AT_ONCE = 4 * 1024  # hundreds of the tiniest frames, so that a flood of them is seen before it takes long
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,11 +101,14 @@ class Peer(asyncio.Protocol):
     # What the loop calls
 
     def data_received(self, data: bytes) -> None:
-        """Understand bytes, wherever in a frame they end."""
+        """Understand bytes, wherever in a frame they end; of a client that is to go, only the first."""
         self._is_silent = False
-        parser = self._take_parser()
-        parser.receive_data(data)
-        self._act(parser, parser.events_received())  # type: ignore[arg-type]  # after the handshake they are frames
+        for start in range(0, len(data), MAX_BYTES_AT_ONCE):
+            parser = self._take_parser()
+            parser.receive_data(data[start : start + MAX_BYTES_AT_ONCE])
+            self._act(parser, parser.events_received())  # type: ignore[arg-type]  # after the handshake they are frames
+            if self._client is None:
+                break
 
     def eof_received(self) -> None:
         """End: whoever closes its half without the closing handshake has gone."""
@@ -153,6 +157,7 @@ class Peer(asyncio.Protocol):
         """Put messages together; control frames are the parser's business. Raises `Refusal`."""
         if self._client is None:
             return
+        self._client.spend_frame()
         if frame.opcode is Opcode.BINARY:
             self._client.received(None)
         elif frame.opcode in (Opcode.TEXT, Opcode.CONT):

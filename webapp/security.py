@@ -16,6 +16,8 @@ from webapp.settings import is_loopback
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 MAX_BODY_BYTES = 256 * 1024
 MAX_UPLOAD_BYTES = 32 * 1024 * 1024
+MAX_HEADERS = 100
+MAX_HEADER_BYTES = 48 * 1024  # the address too; browsers and proxies make do with far less
 UPLOADS = ("/import",)  # the addresses that take files; they read them piece by piece
 
 # The nonce is the same for ever and gates nothing: pushed HTML is shared by all pages. What protects is that no
@@ -50,17 +52,20 @@ _AUTHORITY = re.compile(r"(?P<name>\[[0-9a-f:.]+\]|[a-z0-9._-]+?)\.?(:(?P<port>[
 _ORIGIN = re.compile(r"(?P<scheme>https?)://(?P<authority>.*)")
 
 
-class Security:
-    """ASGI middleware: checks Host and Origin, bounds request bodies, adds the security headers.
+Answer = Callable[[Request, HTTPException], Awaitable[Response]]
 
-    `answer` makes the page of a refusal. A WebSocket is refused without one, as nobody would see it.
+
+class Security:
+    """ASGI middleware: checks Host and Origin, bounds requests, adds the security headers.
+
+    `answer` makes the page of a refusal.
     """
 
     def __init__(
         self,
         app: ASGIApp,
         allowed_hosts: tuple[str, ...],
-        answer: Callable[[Request, HTTPException], Awaitable[Response]],
+        answer: Answer,
     ) -> None:
         self._app = app
         self._allowed_hosts = frozenset(allowed_hosts)
@@ -74,17 +79,15 @@ class Security:
         try:
             self._check(scope)
         except HTTPException as refusal:
-            if scope["type"] == "websocket":
-                await receive()
-                await send({"type": "websocket.close", "code": 1008, "reason": refusal.detail})
-            else:
-                response = await self._answer(Request(scope), refusal)
-                await response(scope, receive, _with_headers(send))
+            await refuse(refusal, self._answer, scope, receive, _with_headers(send))
         else:
             await self._app(scope, _bounded(receive, _max_bytes(scope)), _with_headers(send))
 
     def _check(self, scope: Scope) -> None:
         """Raise HTTPException for a request that is not for us."""
+        if _is_heavy(scope):
+            text = f"{MAX_HEADERS} headers and {MAX_HEADER_BYTES} bytes are the most."
+            raise HTTPException(431, text)
         headers = Headers(scope=scope)
         host = _authority(_only(headers, "host"))
         if path_of(scope) not in PROBES and not (host and self._is_served(host[0])):
@@ -104,6 +107,16 @@ def _is_ours(origin: str, host: str, scope: Scope) -> bool:
     """Whether a request comes from a page of ours; where it is known that we speak TLS, a page without is not ours."""
     is_plain = origin.lower().startswith("http:") and scope.get("scheme") in ("https", "wss")
     return is_same_origin(origin, host) and not is_plain
+
+
+async def refuse(refusal: HTTPException, answer: Answer, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer a refusal with its page; a WebSocket without one, as nobody would see it."""
+    if scope["type"] == "websocket":
+        await receive()
+        await send({"type": "websocket.close", "code": 1008, "reason": refusal.detail})
+    else:
+        response = await answer(Request(scope), refusal)
+        await response(scope, receive, send)
 
 
 def is_same_origin(origin: str, host: str) -> bool:
@@ -136,6 +149,12 @@ def _only(headers: Headers, name: str) -> str:
     """Return the header's value; a header that comes twice counts as malformed, as does none."""
     values = headers.getlist(name)
     return values[0] if len(values) == 1 else ""
+
+
+def _is_heavy(scope: Scope) -> bool:
+    headers = scope["headers"]
+    size = len(scope["path"]) + len(scope["query_string"]) + sum(len(name) + len(value) for name, value in headers)
+    return len(headers) > MAX_HEADERS or size > MAX_HEADER_BYTES
 
 
 def _declared_length(headers: Headers) -> int:

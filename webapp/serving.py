@@ -1,6 +1,7 @@
 """uvicorn, as this application needs it; the socket is ours, so that an error is told before anything is started."""
 
 import errno
+import resource
 import socket
 import sys
 from typing import Any
@@ -8,9 +9,12 @@ from typing import Any
 import uvicorn
 from uvicorn.supervisors import ChangeReload
 
+from webapp.crowd import Crowd
 from webapp.handoff import HandOffProtocol
-from webapp.settings import RESOURCES, SetupError
+from webapp.intake import Intake
+from webapp.settings import RESOURCES, Settings, SetupError
 
+FILES_BESIDES = 100  # what a process has open besides its connections: the database's, logs, modules
 WEBSOCKETS: dict[str, Any] = {
     "ws": HandOffProtocol,
     "ws_max_size": 64 * 1024,  # browsers send a revision, nothing larger
@@ -41,11 +45,22 @@ def listen(host: str, port: int) -> socket.socket:
         raise SetupError(f"Cannot listen on {host}, port {port}: {error.strerror}") from error
 
 
-def run(listening: socket.socket, root_path: str, notes: list[str], *, reload: bool) -> None:
+def intake(settings: Settings) -> Intake:
+    """Return what bounds the connections; each is a file, and of those the system may allow fewer."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    files = settings.max_connections + FILES_BESIDES
+    files = files if hard == resource.RLIM_INFINITY else min(files, hard)
+    if soft != resource.RLIM_INFINITY and soft < files:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (files, hard))
+    return Intake(files - FILES_BESIDES, Crowd(settings.max_connections_per_address, settings.trusted_proxies))
+
+
+def run(listening: socket.socket, settings: Settings, notes: list[str], *, reload: bool) -> None:
     """Serve until a signal ends it; the page's address and the notes are printed once it can be opened."""
     config = uvicorn.Config(
         "webapp.main:app",
         **WEBSOCKETS,
+        http=intake(settings),  # type: ignore[arg-type]  # it is called as a class would be
         server_header=False,
         proxy_headers=False,
         access_log=False,
@@ -53,7 +68,7 @@ def run(listening: socket.socket, root_path: str, notes: list[str], *, reload: b
         timeout_graceful_shutdown=GOODBYE_SECONDS,
         **(_reload_options() if reload else {}),
     )
-    server = _Server(config, [f"Live Inventory is on {_page_url(listening)}{root_path}", *notes])
+    server = _Server(config, [f"Live Inventory is on {_page_url(listening)}{settings.root_path}", *notes])
     if reload:
         ChangeReload(config, target=server.run, sockets=[listening]).run()
     else:

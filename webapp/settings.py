@@ -35,6 +35,9 @@ class Settings(BaseSettings):
     root_path: str = ""
     trusted_proxies: Annotated[tuple[str, ...], NoDecode] = ()
     timezone: ZoneInfo = ZoneInfo("UTC")
+    max_connections: int = Field(default=20_000, ge=10)
+    max_connections_per_address: int = Field(default=1_000, ge=1)
+    requests_per_second: int = Field(default=200, ge=1)
 
     @field_validator("allowed_hosts", mode="before")
     @classmethod

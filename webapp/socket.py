@@ -1,11 +1,15 @@
 """The WebSockets: `/live` speaks HTML to htmx, `/messages` hands programs the raw notifications."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, WebSocket
 from starlette.requests import HTTPConnection
 
+from webapp.client import TRY_AGAIN_LATER, Client
 from webapp.connection import connect
+from webapp.crowd import Crowd
 from webapp.hub import Hub
 from webapp.item_view import ItemView
 from webapp.views import View
@@ -27,12 +31,23 @@ async def live(socket: WebSocket, hub: HubOfApp) -> None:
     """Follow a view: the page says which revision it shows, the server sends what it lacks."""
     query = socket.query_params
     view = ItemView.parse(query) if "item" in query else View.parse(query)[0]
-    await socket.accept()
-    await connect(socket, hub.open_page(view))
+    await _follow(socket, partial(hub.open_page, view))
 
 
 @router.websocket("/messages")
 async def messages(socket: WebSocket, hub: HubOfApp) -> None:
     """Send each payload of `messages_channel` as it is."""
+    await _follow(socket, hub.payloads.open_reader)
+
+
+async def _follow(socket: WebSocket, open_client: Callable[[], Client]) -> None:
+    """Let the socket be a client's, unless there are too many of its address."""
     await socket.accept()
-    await connect(socket, hub.payloads.open_reader())
+    crowd: Crowd = socket.app.state.crowd
+    party = crowd.enter(socket.client.host if socket.client else None)
+    if party is None:
+        await socket.close(TRY_AGAIN_LATER, "too many connections from your address")
+        return
+    client = open_client()
+    client.party = party
+    await connect(socket, client)

@@ -1,5 +1,6 @@
 """A server for the tests of a module, where each makes what it needs and none relies on what is there."""
 
+import logging
 from collections.abc import Iterator
 
 import httpx
@@ -36,3 +37,12 @@ def htmx(shared_server: LiveServer) -> Iterator[httpx.Client]:
     headers = {"HX-Request": "true", "HX-Request-Type": "partial"}
     with httpx.Client(base_url=shared_server.url, verify=False, timeout=20, headers=headers) as client:
         yield client
+
+
+@pytest.fixture
+def uvicorn_log(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
+    """What uvicorn says of errors."""
+    logger = logging.getLogger("uvicorn.error")
+    logger.addHandler(caplog.handler)
+    yield caplog
+    logger.removeHandler(caplog.handler)

@@ -82,7 +82,7 @@ WRONG = {
     "too many characters": (frame(TEXT, b"x" * 8_001), 1009),
     "a frame without end": (b"\x81\xff" + (2**63 - 1).to_bytes(8, "big"), 1009),
     "too long in fragments": (frame(TEXT, b"x" * 40_000, fin=False) + frame(CONT, b"x" * 40_000), 1009),
-    "a flood": (frame(TEXT, b"x") * 61, 1008),
+    "a flood": (frame(TEXT, b"x") * 121, 1008),
 }
 
 

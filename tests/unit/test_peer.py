@@ -235,3 +235,17 @@ async def test_however_it_ends_the_client_is_told_once(ends: str) -> None:
     connected.peer.connection_lost(None)
     assert connected.hearer.is_lost
     assert not connected.peers
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [Frame(Opcode.PING, b""), Frame(Opcode.PONG, b""), Frame(Opcode.TEXT, b"", fin=False), Frame(Opcode.TEXT, b"x")],
+)
+async def test_a_flood_of_frames_is_ended_before_it_is_read(frame: Frame) -> None:
+    connected = Connected()
+    first = frame.serialize(mask=True)
+    others = (frame if frame.fin else Frame(Opcode.CONT, b"", fin=False)).serialize(mask=True)
+    connected.peer.data_received(first + others * 40_000)
+    assert connected.close_codes() == [1008]
+    assert connected.hearer.is_lost
+    assert len(connected.written()) < 1_000, "no more are answered than those of one look"
