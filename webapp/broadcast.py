@@ -25,6 +25,7 @@ class Broadcast:
         self._due: set[Client] = set()
         self._woken = asyncio.Event()
         self._later: dict[int, set[Client]] = {}
+        self.frames = self.bytes = self.passed_over = self.postponed = 0  # since the start
 
     def wake(self, clients: Iterable[Client]) -> None:
         """Note that there may be something to write to clients."""
@@ -58,14 +59,18 @@ class Broadcast:
         if connection is None:
             return
         if connection.behind_since is not None:
+            self.passed_over += 1
             client.wait(connection.behind_since, now)
         elif client.not_before > now:
             self._postpone(client)
         elif frames := client.take():
             connection.write(frames)
+            self.frames += len(frames.texts)
+            self.bytes += len(frames.wire)
 
     def _postpone(self, client: Client) -> None:
         """Wake a client at its turn, together with all whose turn is about then."""
+        self.postponed += 1
         tick = int(client.not_before / TICK_S) + 1
         if tick not in self._later:
             self._later[tick] = set()

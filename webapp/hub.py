@@ -6,6 +6,8 @@ import time
 from collections import OrderedDict
 from collections.abc import Iterator
 
+from prometheus_client import Histogram
+
 from webapp.broadcast import Broadcast
 from webapp.changes import Changes, Event, Heard, Resync
 from webapp.database import Pool
@@ -28,6 +30,7 @@ BEAT_S = 1.5
 IDLE_VIEWS = 200
 SLICE_S = 0.01  # for so long many changes and views keep everything else waiting
 CATCH_UP_S = 0.25  # a page waits no longer for the change feed, and has the database count
+REFRESH_BUCKETS_S = (0.001, 0.002, 0.003, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0)
 
 
 class Hub:
@@ -42,13 +45,19 @@ class Hub:
         self._pages: set[Page] = set()
         self._news = News()
         self._beat = pieces.beat(now_minutes(), "")
-        self.beats = 0
+        self.beats = self.changes = self.resyncs = 0
+        self.refresh_time = Histogram(
+            "live_inventory_refresh_seconds",
+            "Time to read and render what a view shows.",
+            buckets=REFRESH_BUCKETS_S,
+            registry=None,
+        )
         self.broadcast = Broadcast()
         self.payloads = PayloadLog(self.broadcast)
         self.history = History(pool)
         self.tallies = Tallies(pool)
         self.summary_source = Summary(self.tallies, self.history, pieces)
-        self._summary = LiveView(self.summary_source, self.broadcast.wake)
+        self._summary = self._live_view(self.summary_source)
 
     async def follow(self) -> None:
         """Hand on what the listener hears, for ever."""
@@ -61,9 +70,11 @@ class Hub:
             case Heard(payload):
                 self._handle_payload(payload)
             case Changes():
+                self.changes += len(event.changes)
                 self._news.hear(event.changes)
                 await self._hand_on(event)
             case Resync():
+                self.resyncs += 1
                 for tally in self.tallies:
                     tally.make_void()
                 for view in self._views():
@@ -94,6 +105,22 @@ class Hub:
     def is_certain(self) -> bool:
         """Whether the change feed was read successfully a moment ago."""
         return self._listener.is_certain(CERTAIN_FOR_S)
+
+    @property
+    def lag_s(self) -> float:
+        """How far the change feed may be behind, see `Listener.lag_s`."""
+        return self._listener.lag_s
+
+    @property
+    def open_pages(self) -> int:
+        """How many pages are connected."""
+        return len(self._pages)
+
+    def count_views(self) -> tuple[int, int]:
+        """Count the views that somebody looks at, and those that are kept for who returns."""
+        views = list(self._views())
+        watched = sum(1 for view in views if view.watchers)
+        return watched, len(views) - watched
 
     def open_page(self, view: View | ItemView) -> Page:
         """Let a page look at a view until it is lost; the page of an item has no summary."""
@@ -138,8 +165,11 @@ class Hub:
     def _live(self, view: View | ItemView) -> LiveView:
         self._idle.pop(view, None)
         if view not in self._items:
-            self._items[view] = LiveView(self._source(view), self.broadcast.wake)
+            self._items[view] = self._live_view(self._source(view))
         return self._items[view]
+
+    def _live_view(self, source: Source) -> LiveView:
+        return LiveView(source, self.broadcast.wake, self.refresh_time.observe)
 
     def _source(self, view: View | ItemView) -> Source:
         if isinstance(view, ItemView):

@@ -45,9 +45,14 @@ class Listener:
         self._told = asyncio.Event()
         self._told_at = float("-inf")
 
+    @property
+    def lag_s(self) -> float:
+        """How long ago the moment is up to which all that was committed has been told; infinite before the first."""
+        return time.monotonic() - self.certain_at
+
     def is_certain(self, within_s: float) -> bool:
         """Whether all that was committed up to a moment in the last `within_s` seconds has been told."""
-        return time.monotonic() - self.certain_at <= within_s
+        return self.lag_s <= within_s
 
     async def catch_up(self, within_s: float) -> bool:
         """Look at once, not at the next hint; return whether all that is committed now was told within a time."""

@@ -44,12 +44,15 @@ class Source(Protocol):
 class LiveView:
     """A view while people look at it, and for a while after: its newest snapshot and a few recent ones.
 
-    `wake` is told who watches, whenever there may be something new to take.
+    `wake` is told who watches, whenever there may be something new to take; `timed`, how many seconds a refresh took.
     """
 
-    def __init__(self, source: Source, wake: Callable[[Iterable[Any]], object]) -> None:
+    def __init__(
+        self, source: Source, wake: Callable[[Iterable[Any]], object], timed: Callable[[float], object] = float
+    ) -> None:
         self._source = source
         self._wake = wake
+        self._timed = timed
         self._recent: OrderedDict[str, Snapshot] = OrderedDict()
         self._frames: dict[str, str] = {}
         self._snapshot: Snapshot | None = None
@@ -81,8 +84,11 @@ class LiveView:
 
     def is_certain(self) -> bool:
         """Whether what is shown is what the database says, as far as the change feed knows."""
-        settled = not self._dirty and self._refreshing is None
-        return settled or time.monotonic() - self._current_as_of < CERTAIN_FOR_S
+        return self.is_settled() or time.monotonic() - self._current_as_of < CERTAIN_FOR_S
+
+    def is_settled(self) -> bool:
+        """Whether all that was heard is in what is shown."""
+        return not self._dirty and self._refreshing is None
 
     def close(self) -> None:
         """Stop refreshing."""
@@ -145,6 +151,7 @@ class LiveView:
         finally:
             self._heard_meanwhile = None
         self._current_as_of = started_at
+        self._timed(time.monotonic() - started_at)
         for changes in meanwhile:
             self.hear(changes)
 

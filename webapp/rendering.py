@@ -42,6 +42,7 @@ class Renderer:
 
     def __init__(self, timezone: ZoneInfo, root: str = "") -> None:
         self.timezone = timezone
+        self.renders = 0  # since the start
         self._environment = Environment(
             loader=FileSystemLoader(TEMPLATES),
             autoescape=True,
@@ -57,6 +58,7 @@ class Renderer:
 
     def render(self, template: str, **values: Any) -> str:
         """Render a template, page or piece, without white space around it."""
+        self.renders += 1
         return self._environment.get_template(template).render(values).strip()
 
     def _local(self, at: datetime) -> str:
