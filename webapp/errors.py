@@ -11,8 +11,10 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from webapp import forms, items, problems
+from webapp.logs import REQUEST_ID
 from webapp.problems import Problem, is_for_programs
 from webapp.rendering import Renderer
+from webapp.request_log import HEADER
 from webapp.security import HEADERS, SAFE_METHODS
 
 logger = logging.getLogger(__name__)
@@ -121,10 +123,11 @@ class Errors:
 
     async def answer_defect(self, request: Request, error: Exception) -> Response:  # noqa: ARG002 - uvicorn logs it
         """Answer what nobody thought of. Starlette does this outside of all middleware, so the headers are set here."""
-        text = "This is a defect of ours; the server's log says more."
+        text = f"This is a defect of ours; the server's log says more of request {REQUEST_ID.get()}."
+        headers = {**HEADERS, HEADER: str(REQUEST_ID.get())}
         if is_for_programs(request):
-            return Problem(500, text, headers=HEADERS).response(request)
-        return self._answer(request, 500, "Something went wrong", text, HEADERS)
+            return Problem(500, text, headers=headers).response(request)
+        return self._answer(request, 500, "Something went wrong", text, headers)
 
     def _answer(
         self, request: Request, status: int, title: str, text: str, headers: dict[str, str] | None = None
@@ -132,7 +135,7 @@ class Errors:
         if wants_fragment(request):
             body = self._renderer.render("items/message.html", text=text)
         else:
-            body = self._renderer.render("error.html", status=status, title=title, text=text)
+            body = self._renderer.render("error.html", status=status, title=title, text=text, id=REQUEST_ID.get())
         # no-store: a browser may otherwise keep that a page was missing, and show it when it is not any more.
         fixed = {"Vary": "HX-Request-Type", "Cache-Control": "no-store"}
         return HTMLResponse(body, status, {**(headers or {}), **fixed})

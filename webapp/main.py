@@ -32,6 +32,7 @@ from webapp.errors import Errors
 from webapp.hub import Hub
 from webapp.listener import Listener
 from webapp.rendering import Renderer
+from webapp.request_log import RequestLog
 from webapp.security import Security
 from webapp.settings import Settings, SetupError, load_settings
 from webapp.sources import Pieces
@@ -78,6 +79,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.add_middleware(Security, allowed_hosts=settings.allowed_hosts, answer=errors.answer_http_error)
     app.add_middleware(PlainSetupErrors)
+    app.add_middleware(RequestLog)
     if settings.root_path:
         app.add_middleware(RootPath, root=settings.root_path)
     if settings.trusted_proxies:
