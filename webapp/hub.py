@@ -19,6 +19,7 @@ from webapp.live import CERTAIN_FOR_S, LiveView, Source
 from webapp.news import News
 from webapp.page import Page
 from webapp.payloads import PayloadLog
+from webapp.receipts import Receipts
 from webapp.rendering import now_minutes
 from webapp.sources import ItemList, Pieces
 from webapp.summary import Summary
@@ -55,6 +56,7 @@ class Hub:
         )
         self.broadcast = Broadcast()
         self.payloads = PayloadLog(self.broadcast)
+        self.receipts = Receipts(pool, pieces)
         self.history = History(pool)
         self.tallies = Tallies(pool)
         self.summary_source = Summary(self.tallies, self.history, pieces)
@@ -75,6 +77,7 @@ class Hub:
                 self.changes += len(event.changes)
                 self._news.hear(event.changes)
                 await self._hand_on(event)
+                self.receipts.choose(event, self._pages)
             case Resync():
                 self.resyncs += 1
                 for tally in self.tallies:

@@ -103,11 +103,14 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         hub = app.state.hub
         vitals = Vitals(pool, hub, courier, app.state.renderer)
         app.state.readiness = probes.Readiness(pool, hub)
-        app.state.metrics = metrics.Registry(metrics.VitalsCollector(vitals), hub.refresh_time)
+        app.state.metrics = metrics.Registry(
+            metrics.VitalsCollector(vitals), hub.refresh_time, hub.receipts.commit_to_screen
+        )
         for work in (
             hub.follow(),
             hub.beat(),
             hub.broadcast.run(),
+            hub.receipts.measure(),
             courier.run(),
             vitals.keep(),
             vitals.watch_database(),
