@@ -6,6 +6,7 @@ import psycopg
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse
+from psycopg.errors import DiskFull
 from psycopg_pool import PoolTimeout
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
@@ -46,6 +47,8 @@ TEXTS = {
     404: "The address may be mistyped, or what was here is gone.",
     405: "This address is there, but not for this kind of request.",
 }
+DATABASE_AWAY = "The database does not answer at the moment."
+DATABASE_FULL = "The database has no room left: its disk is full."
 NOTHING_CHANGED = "Nothing was changed. Reload in a few seconds, or go back: what you typed is still there."
 MAYBE_CHANGED = "Look at the list before you try again: your change may have been stored."
 
@@ -113,12 +116,16 @@ class Errors:
         return self._answer(request, 422, TITLES[400], str(error.errors()[0]["msg"]))
 
     async def answer_database_down(self, request: Request, error: psycopg.Error) -> Response:
-        """Answer that the database is away; only a request that got no connection surely changed nothing."""
+        """Answer that the database is away, or has no room left.
+
+        Only a request that got no connection surely changed nothing, or one whose statement was refused.
+        """
         logger.warning("%s %s: %s", request.method, request.url.path, str(error).partition("\n")[0])
-        surely_unchanged = request.method in SAFE_METHODS or isinstance(error, PoolTimeout)
+        surely_unchanged = request.method in SAFE_METHODS or isinstance(error, (PoolTimeout, DiskFull))
+        problem = DATABASE_FULL if isinstance(error, DiskFull) else DATABASE_AWAY
         if is_for_programs(request):
-            return problems.database_away(surely_unchanged=surely_unchanged).response(request)
-        text = f"The database does not answer at the moment. {NOTHING_CHANGED if surely_unchanged else MAYBE_CHANGED}"
+            return problems.database_away(problem, surely_unchanged=surely_unchanged).response(request)
+        text = f"{problem} {NOTHING_CHANGED if surely_unchanged else MAYBE_CHANGED}"
         return self._answer(request, 503, "The database is away", text, {"Retry-After": "5"})
 
     async def answer_defect(self, request: Request, error: Exception) -> Response:  # noqa: ARG002 - uvicorn logs it

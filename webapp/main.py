@@ -30,6 +30,7 @@ from webapp.crowd import Crowd
 from webapp.database import dedicated_conninfo, open_pool, prepare
 from webapp.errors import Errors
 from webapp.hub import Hub
+from webapp.keeper import keep_up
 from webapp.listener import Listener
 from webapp.rendering import Renderer
 from webapp.request_log import RequestLog
@@ -114,6 +115,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             courier.run(),
             vitals.keep(),
             vitals.watch_database(),
+            *([keep_up(database.server, hub.is_certain)] if database.server else []),
         ):
             stack.push_async_callback(_stop, _start(work))
         yield
