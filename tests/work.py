@@ -15,8 +15,7 @@ from webapp.client import Frames
 from webapp.queries import QUERIES, SQL
 from webapp.rendering import Renderer
 
-# Once for all pages, and whether or not anything has changed; and once a second at most, to one page.
-OF_TIME = {"live/beat.html": 'hx-target="#beat"', "live/receipt.html": 'hx-target="#receipt"'}
+BEAT = "live/beat.html"  # once for all pages, and whether or not anything has changed
 
 
 @dataclass
@@ -39,11 +38,11 @@ class Work:
             self.queries[name] += 1
 
     def note_render(self, template: str) -> None:
-        if template not in OF_TIME:
+        if template != BEAT:
             self.renders[template] += 1
 
     def note_frame(self, text: str) -> None:
-        if not any(target in text for target in OF_TIME.values()):
+        if 'hx-target="#beat"' not in text:
             self.frames[text] += 1
 
 
@@ -90,8 +89,4 @@ def _names_in(file: str) -> list[str]:
     return re.findall(r"^-- (\w+) --$", path.read_text(), re.MULTILINE) if path.exists() else []
 
 
-_OF_THE_FEED = {
-    *_names_in("feed.sql"),
-    *_names_in("courier.sql"),
-    *_names_in("operations.sql"),
-}  # asked again and again while nothing changes
+_OF_THE_FEED = {*_names_in("feed.sql"), *_names_in("courier.sql")}  # asked again and again while nothing changes

@@ -40,8 +40,7 @@ class Database:
 
     url: str
     listen_url: str
-    server: EmbeddedServer | None = None
-    """The embedded one, if that is where it is."""
+    embedded: bool
 
 
 @cache
@@ -50,20 +49,19 @@ def prepare(settings: Settings) -> Database:
 
     Raises `SetupError` where an operator must act.
     """
-    server = None if settings.database_url else _start_embedded(settings)
-    url = server.url if server else str(settings.database_url)
+    url = settings.database_url or _start_embedded(settings)
     listen_url = settings.listen_database_url or url
     for conninfo in (url, listen_url):
         _check_conninfo(conninfo)
     migrate(url)
-    return Database(url, listen_url, server)
+    return Database(url, listen_url, embedded=settings.database_url is None)
 
 
-def _start_embedded(settings: Settings) -> EmbeddedServer:
+def _start_embedded(settings: Settings) -> str:
     server = EmbeddedServer(default_data_dir(settings))
-    server.start()
+    url = server.start()
     server.guard()
-    return server
+    return url
 
 
 def _check_conninfo(conninfo: str) -> None:

@@ -4,8 +4,7 @@ import asyncio
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 
 from prometheus_client import Histogram
 
@@ -19,7 +18,6 @@ from webapp.live import CERTAIN_FOR_S, LiveView, Source
 from webapp.news import News
 from webapp.page import Page
 from webapp.payloads import PayloadLog
-from webapp.receipts import Receipts
 from webapp.rendering import now_minutes
 from webapp.sources import ItemList, Pieces
 from webapp.summary import Summary
@@ -44,7 +42,7 @@ class Hub:
         self._pieces = pieces
         self._items: dict[View | ItemView, LiveView] = {}
         self._idle: OrderedDict[View | ItemView, None] = OrderedDict()
-        self._pages: set[Page] = set()
+        self._pages: dict[Page, None] = {}  # in order of joining
         self._news = News()
         self._beat = pieces.beat(now_minutes(), "")
         self.beats = self.changes = self.resyncs = 0
@@ -56,11 +54,9 @@ class Hub:
         )
         self.broadcast = Broadcast()
         self.payloads = PayloadLog(self.broadcast)
-        self.receipts = Receipts(pool, pieces)
         self.history = History(pool)
         self.tallies = Tallies(pool)
         self.summary_source = Summary(self.tallies, self.history, pieces)
-        self._turns = asyncio.Semaphore(max(1, pool.max_size // 2))
         self._summary = self._live_view(self.summary_source)
 
     async def follow(self) -> None:
@@ -77,7 +73,6 @@ class Hub:
                 self.changes += len(event.changes)
                 self._news.hear(event.changes)
                 await self._hand_on(event)
-                self.receipts.choose(event, self._pages)
             case Resync():
                 self.resyncs += 1
                 for tally in self.tallies:
@@ -132,12 +127,12 @@ class Hub:
         live = self._live(view)
         live.pages += 1
         page = Page(self.broadcast, self, view, (live,) if isinstance(view, ItemView) else (live, self._summary))
-        self._pages.add(page)
+        self._pages[page] = None
         return page
 
     def leave(self, page: Page) -> None:
         """Forget a page. A few views that nobody looks at stay: who returns gets a difference, not everything."""
-        self._pages.discard(page)
+        self._pages.pop(page, None)
         live = self._items[page.view]
         live.pages -= 1
         if not live.pages:
@@ -174,14 +169,7 @@ class Hub:
         return self._items[view]
 
     def _live_view(self, source: Source) -> LiveView:
-        return LiveView(source, self.broadcast.wake, self._turn)
-
-    @asynccontextmanager
-    async def _turn(self) -> AsyncIterator[None]:
-        """After a bulk statement all views are due at once: half of the connections stay free for requests."""
-        async with self._turns:
-            with self.refresh_time.time():
-                yield
+        return LiveView(source, self.broadcast.wake, self.refresh_time.observe)
 
     def _source(self, view: View | ItemView) -> Source:
         if isinstance(view, ItemView):

@@ -6,7 +6,6 @@ import random
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable
-from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any, Protocol
 
 import psycopg
@@ -21,8 +20,6 @@ REFRESH_BURST = 2
 RECENT_SNAPSHOTS = 20
 CERTAIN_FOR_S = 1.7
 RETRY_S = (0.1, 1.0)
-
-Turn = Callable[[], AbstractAsyncContextManager[object]]
 
 
 class Source(Protocol):
@@ -47,13 +44,15 @@ class Source(Protocol):
 class LiveView:
     """A view while people look at it, and for a while after: its newest snapshot and a few recent ones.
 
-    `wake` is told who watches, whenever there may be something new to take; each refresh runs within a `turn`.
+    `wake` is told who watches, whenever there may be something new to take; `timed`, how many seconds a refresh took.
     """
 
-    def __init__(self, source: Source, wake: Callable[[Iterable[Any]], object], turn: Turn = nullcontext) -> None:
+    def __init__(
+        self, source: Source, wake: Callable[[Iterable[Any]], object], timed: Callable[[float], object] = float
+    ) -> None:
         self._source = source
         self._wake = wake
-        self._turn = turn
+        self._timed = timed
         self._recent: OrderedDict[str, Snapshot] = OrderedDict()
         self._frames: dict[str, str] = {}
         self._snapshot: Snapshot | None = None
@@ -64,7 +63,7 @@ class LiveView:
         self._next_refresh_at = 0.0
         self.refreshes_started = 0
         self.refreshes_finished = 0
-        self.watchers: set[Hashable] = set()
+        self.watchers: dict[Hashable, None] = {}  # in order of joining
         self.pages = 0
 
     def hear(self, changes: Changes) -> None:
@@ -98,7 +97,7 @@ class LiveView:
 
     def watch(self, watcher: Hashable, revision: str) -> "Cursor":
         """Wake a watcher at each new snapshot; return the cursor of a page that shows `revision`."""
-        self.watchers.add(watcher)
+        self.watchers[watcher] = None
         if self._dirty or revision not in self._recent:
             self.touch()
         self._wake((watcher,))
@@ -106,7 +105,7 @@ class LiveView:
 
     def unwatch(self, watcher: Hashable) -> None:
         """Forget a watcher."""
-        self.watchers.discard(watcher)
+        self.watchers.pop(watcher, None)
 
     def frame_since(self, revision: str) -> tuple[str | None, str]:
         """Return the frame for a page that shows `revision`, None if it shows all, and the newest revision."""
@@ -133,8 +132,7 @@ class LiveView:
             while self._dirty and self.watchers:
                 await self._wait_for_turn()
                 try:
-                    async with self._turn():
-                        await self._refresh()
+                    await self._refresh()
                 except Exception as error:  # noqa: BLE001 - the page says it is stale, we try again
                     self._dirty = Touch.ALL
                     _log_failure(error)
@@ -153,6 +151,7 @@ class LiveView:
         finally:
             self._heard_meanwhile = None
         self._current_as_of = started_at
+        self._timed(time.monotonic() - started_at)
         for changes in meanwhile:
             self.hear(changes)
 

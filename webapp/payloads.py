@@ -26,7 +26,7 @@ class PayloadLog:
     def __init__(self, waker: Waker) -> None:
         self._waker = waker
         self.last = Payload(0, Frames((), b""))
-        self.readers: set[Reader] = set()
+        self.readers: dict[Reader, None] = {}  # in order of joining
 
     def open_reader(self) -> "Reader":
         """Return a reader of the payloads from now on."""
@@ -49,12 +49,12 @@ class Reader(Client):
         super().__init__(waker)
         self._log = log
         self._last = log.last
-        log.readers.add(self)
+        log.readers[self] = None
 
     def lost(self) -> None:
         """Leave the log."""
         super().lost()
-        self._log.readers.discard(self)
+        self._log.readers.pop(self, None)
 
     def take(self) -> Frames | None:
         """Return the payload that came since; some of them, if there are many."""

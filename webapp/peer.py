@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import random
 import socket
 import time
@@ -21,6 +22,7 @@ logger = logging.getLogger("uvicorn.error")
 CLOSE_LIMIT_S = 10.0
 INVALID_DATA, INTERNAL_ERROR, SERVICE_RESTART = 1007, 1011, 1012
 PING = Frame(Opcode.PING, b"").serialize(mask=False)
+NO_FILE = -1  # nothing can be written to it
 MAX_UNSENT_BYTES = 16 * 1024  # what the kernel may hoard for a client: old states, to be read before the newest
 USER_TIMEOUT_MS = 40_000
 MAX_BYTES_AT_ONCE = 4 * 1024  # hundreds of the tiniest frames, so that a flood of them is seen before it takes long
@@ -43,6 +45,7 @@ class Peer(asyncio.Protocol):
 
     __slots__ = (
         "_client",
+        "_fd",
         "_is_silent",
         "_limits",
         "_message",
@@ -59,6 +62,7 @@ class Peer(asyncio.Protocol):
         self._client: Client | None = client
         self._peers = peers
         self._limits = limits
+        self._fd = NO_FILE
         self._parser: Protocol | None = None
         self._message: bytearray | None = None
         self._is_silent = False
@@ -70,8 +74,12 @@ class Peer(asyncio.Protocol):
         self._peers.add(self)
         self._transport.set_protocol(self)
         self._transport.resume_reading()
-        self._transport.set_write_buffer_limits(high=1, low=0)  # behind is whoever has not taken all that was written
-        _set_options(self._transport.get_extra_info("socket"))
+        connected, is_plain = self._transport.get_extra_info("socket"), not self._transport.get_extra_info("sslcontext")
+        # Behind is whoever has not taken all that was written; with TLS a limit of 0 would mean always.
+        self._transport.set_write_buffer_limits(high=0 if is_plain else 1, low=0)
+        _set_options(connected)
+        if is_plain and os.name == "posix":
+            self._fd = connected.fileno()
         self._start_keepalive()
         if self._client:
             self._client.connection = self
@@ -80,8 +88,14 @@ class Peer(asyncio.Protocol):
     # What the application and the server call
 
     def write(self, frames: Frames) -> None:
-        """Send frames without waiting."""
-        self._transport.write(frames.wire)
+        """Send frames without waiting: past the transport, which has nothing to send as long as nobody is behind."""
+        wire = frames.wire
+        try:
+            written = os.write(self._fd, wire)
+        except OSError:
+            written = 0  # the transport will see for itself why
+        if written < len(wire):
+            self._transport.write(wire[written:])
 
     def close(self, code: int, reason: str) -> None:
         """Begin to close with a code and a reason."""
@@ -130,7 +144,8 @@ class Peer(asyncio.Protocol):
             self._client.drained()
 
     def connection_lost(self, _: Exception | None) -> None:
-        """Leave nothing behind."""
+        """Leave nothing behind; the file's number will soon be another's."""
+        self._fd = NO_FILE
         self._lose_client()
         if self._timer is not None:
             self._timer.cancel()

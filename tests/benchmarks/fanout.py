@@ -28,7 +28,7 @@ CALM_S = 0.4  # so far apart that a page is told each change at once
 ARRIVAL_LIMIT_S = 10.0
 SETTLE_S = 1.0
 DEFAULTS, PLAIN = "tutorial loop, uvicorn's defaults", "tutorial loop, no compression"
-LIBRARY, NODE = "websockets.broadcast()", "Node ws, frame built once"
+BARE, LIBRARY, NODE = "a bare loop of send()", "websockets.broadcast()", "Node ws, frame built once"
 MESSAGES, LIVE = "ours, /messages", "ours, /live"
 _PEERS = Path(__file__).parent / "peers"
 _MODULES = FOLDER / "node_modules"
@@ -81,7 +81,7 @@ class Contestant:
 def measure(lab: Lab) -> Iterator[Table]:
     """Yield a table for each number of sockets."""
     allow_many_files()
-    names = [DEFAULTS, PLAIN, LIBRARY, NODE, MESSAGES, LIVE]
+    names = [DEFAULTS, PLAIN, LIBRARY, NODE, BARE, MESSAGES, LIVE]
     try:
         install_ws()
     except Missing as missing:
@@ -214,8 +214,9 @@ def _peer(name: str, port: int) -> Program:
     cores = server_cores()
     if name == NODE:
         return Program("node", _PEERS / "ws.js", port, cores=cores, environment={"NODE_PATH": str(_MODULES)})
-    if name == LIBRARY:
-        return python("tests.benchmarks.peers.broadcast", port, cores=cores)
+    if name in (BARE, LIBRARY):
+        module = "bare" if name == BARE else "broadcast"
+        return python(f"tests.benchmarks.peers.{module}", port, cores=cores)
     options = [] if name == DEFAULTS else ["--ws", "websockets-sansio", "--ws-per-message-deflate", "false"]
     return python("uvicorn", "tests.benchmarks.peers.tutorial:app", "--port", port, *options, cores=cores)
 

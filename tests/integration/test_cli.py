@@ -20,17 +20,7 @@ from websockets.sync.client import ClientConnection, connect
 from webapp.settings import RESOURCES
 
 COMMAND = [sys.executable, "-m", "webapp"]
-OURS = (
-    "DATABASE_URL",
-    "LISTEN_DATABASE_URL",
-    "HOST",
-    "PORT",
-    "DATA_DIR",
-    "ALLOWED_HOSTS",
-    "TIMEZONE",
-    "LOG_FORMAT",
-    "LOG_LEVEL",
-)
+OURS = ("DATABASE_URL", "LISTEN_DATABASE_URL", "HOST", "PORT", "DATA_DIR", "ALLOWED_HOSTS", "TIMEZONE")
 
 
 def environment(**variables: str) -> dict[str, str]:
