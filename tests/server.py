@@ -55,8 +55,8 @@ class LiveServer:
 
 
 @contextmanager
-def serve(database_url: str, port: int = 0, *, hand_off: bool = True, **settings: Any) -> Iterator[LiveServer]:
-    """Serve a database while the context lasts; without `hand_off` as any ASGI server does."""
+def serve(database_url: str | None, port: int = 0, *, hand_off: bool = True, **settings: Any) -> Iterator[LiveServer]:
+    """Serve a database (None: the embedded one) while the context lasts; without `hand_off` as any ASGI server does."""
     configured = Settings(database_url=database_url, **settings)
     with socket.create_server(("127.0.0.1", port)) as listening:
         server = LiveServer(create_app(configured), listening, hand_off=hand_off, http=intake(configured))

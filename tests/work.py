@@ -15,7 +15,8 @@ from webapp.client import Frames
 from webapp.queries import QUERIES, SQL
 from webapp.rendering import Renderer
 
-BEAT = "live/beat.html"  # once for all pages, and whether or not anything has changed
+# Once for all pages, and whether or not anything has changed; and once a second at most, to one page.
+OF_TIME = {"live/beat.html": 'hx-target="#beat"', "live/receipt.html": 'hx-target="#receipt"'}
 
 
 @dataclass
@@ -38,11 +39,11 @@ class Work:
             self.queries[name] += 1
 
     def note_render(self, template: str) -> None:
-        if template != BEAT:
+        if template not in OF_TIME:
             self.renders[template] += 1
 
     def note_frame(self, text: str) -> None:
-        if 'hx-target="#beat"' not in text:
+        if not any(target in text for target in OF_TIME.values()):
             self.frames[text] += 1
 
 
@@ -89,4 +90,8 @@ def _names_in(file: str) -> list[str]:
     return re.findall(r"^-- (\w+) --$", path.read_text(), re.MULTILINE) if path.exists() else []
 
 
-_OF_THE_FEED = {*_names_in("feed.sql"), *_names_in("courier.sql")}  # asked again and again while nothing changes
+_OF_THE_FEED = {
+    *_names_in("feed.sql"),
+    *_names_in("courier.sql"),
+    *_names_in("operations.sql"),
+}  # asked again and again while nothing changes

@@ -1,7 +1,7 @@
 """The client at the other end of a WebSocket: what it may send, and how long it may take to read."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Protocol, Self
@@ -74,11 +74,12 @@ class Waker(Protocol):
 class Client:
     """What a page and a program have in common. What it lacks is taken when it can be written, never kept for it."""
 
-    __slots__ = ("_frames_left", "_waker", "_window_ends_at", "connection", "not_before", "party")
+    __slots__ = ("_frames_left", "_waker", "_window_ends_at", "connection", "not_before", "on_lost", "party")
 
     def __init__(self, waker: Waker) -> None:
         self._waker = waker
         self.connection: Connection | None = None
+        self.on_lost: Callable[[], None] | None = None
         self.not_before = 0.0  # `time.monotonic` of its next turn
         self.party: Party | None = None
         self._frames_left = 0
@@ -110,6 +111,8 @@ class Client:
         self.connection = None
         if self.party is not None:
             self.party.leave()
+        if self.on_lost is not None:
+            self.on_lost()
 
     def hear(self, text: str) -> None:
         """Act upon a message. Raises `Refusal`."""

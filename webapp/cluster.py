@@ -27,20 +27,26 @@ class Cluster:
     def __init__(self, folder: Path, binaries: Binaries, *, durable: bool) -> None:
         self.folder, self.binaries, self._durable = folder, binaries, durable
 
-    def bring_up(self, database: str) -> None:
-        """Make the cluster, the server and the database be there, also after a server was killed by force."""
+    def bring_up(self, database: str) -> bool:
+        """Make the cluster, the server and the database be there, also after a server was killed by force.
+
+        Return whether the server had to be started.
+        """
         self._check_folder()
         if not self.folder.exists():
             self._initialise()
         deadline = time.monotonic() + RECOVERY_SECONDS
+        launched = False
         while not self._answers(database):
             crashed = self._pid_file.exists()
             try:
                 self._launch()
+                launched = True
             except SetupError:
                 if not crashed or time.monotonic() > deadline:
                     raise
                 time.sleep(0.2)
+        return launched
 
     def stop(self, mode: str) -> None:
         """Stop the server if it runs; `mode` is pg_ctl's."""

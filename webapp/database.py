@@ -40,7 +40,8 @@ class Database:
 
     url: str
     listen_url: str
-    embedded: bool
+    server: EmbeddedServer | None = None
+    """The embedded one, if that is where it is."""
 
 
 @cache
@@ -49,19 +50,20 @@ def prepare(settings: Settings) -> Database:
 
     Raises `SetupError` where an operator must act.
     """
-    url = settings.database_url or _start_embedded(settings)
+    server = None if settings.database_url else _start_embedded(settings)
+    url = server.url if server else str(settings.database_url)
     listen_url = settings.listen_database_url or url
     for conninfo in (url, listen_url):
         _check_conninfo(conninfo)
     migrate(url)
-    return Database(url, listen_url, embedded=settings.database_url is None)
+    return Database(url, listen_url, server)
 
 
-def _start_embedded(settings: Settings) -> str:
+def _start_embedded(settings: Settings) -> EmbeddedServer:
     server = EmbeddedServer(default_data_dir(settings))
-    url = server.start()
+    server.start()
     server.guard()
-    return url
+    return server
 
 
 def _check_conninfo(conninfo: str) -> None:

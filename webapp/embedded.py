@@ -81,6 +81,11 @@ class EmbeddedServer:
                     raise
         return self.url
 
+    def revive(self) -> bool:
+        """Start the server again if it has ended while we use it; return whether it had."""
+        with self._explained(), self._locked():
+            return self._cluster.bring_up(DATABASE)
+
     def guard(self, *, delete: bool = False) -> None:
         """Let a process of its own stop the server (and delete the data) when its last user has ended, however."""
         script = [sys.executable, "-I", "-S", str(PACKAGE / "guard.py")]

@@ -6,13 +6,16 @@ import psycopg
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse
+from psycopg.errors import DiskFull
 from psycopg_pool import PoolTimeout
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from webapp import forms, items, problems
+from webapp.logs import REQUEST_ID
 from webapp.problems import Problem, is_for_programs
 from webapp.rendering import Renderer
+from webapp.request_log import HEADER
 from webapp.security import HEADERS, SAFE_METHODS
 
 logger = logging.getLogger(__name__)
@@ -44,6 +47,8 @@ TEXTS = {
     404: "The address may be mistyped, or what was here is gone.",
     405: "This address is there, but not for this kind of request.",
 }
+DATABASE_AWAY = "The database does not answer at the moment."
+DATABASE_FULL = "The database has no room left: its disk is full."
 NOTHING_CHANGED = "Nothing was changed. Reload in a few seconds, or go back: what you typed is still there."
 MAYBE_CHANGED = "Look at the list before you try again: your change may have been stored."
 
@@ -111,20 +116,25 @@ class Errors:
         return self._answer(request, 422, TITLES[400], str(error.errors()[0]["msg"]))
 
     async def answer_database_down(self, request: Request, error: psycopg.Error) -> Response:
-        """Answer that the database is away; only a request that got no connection surely changed nothing."""
+        """Answer that the database is away, or has no room left.
+
+        Only a request that got no connection surely changed nothing, or one whose statement was refused.
+        """
         logger.warning("%s %s: %s", request.method, request.url.path, str(error).partition("\n")[0])
-        surely_unchanged = request.method in SAFE_METHODS or isinstance(error, PoolTimeout)
+        surely_unchanged = request.method in SAFE_METHODS or isinstance(error, (PoolTimeout, DiskFull))
+        problem = DATABASE_FULL if isinstance(error, DiskFull) else DATABASE_AWAY
         if is_for_programs(request):
-            return problems.database_away(surely_unchanged=surely_unchanged).response(request)
-        text = f"The database does not answer at the moment. {NOTHING_CHANGED if surely_unchanged else MAYBE_CHANGED}"
+            return problems.database_away(problem, surely_unchanged=surely_unchanged).response(request)
+        text = f"{problem} {NOTHING_CHANGED if surely_unchanged else MAYBE_CHANGED}"
         return self._answer(request, 503, "The database is away", text, {"Retry-After": "5"})
 
     async def answer_defect(self, request: Request, error: Exception) -> Response:  # noqa: ARG002 - uvicorn logs it
         """Answer what nobody thought of. Starlette does this outside of all middleware, so the headers are set here."""
-        text = "This is a defect of ours; the server's log says more."
+        text = f"This is a defect of ours; the server's log says more of request {REQUEST_ID.get()}."
+        headers = {**HEADERS, HEADER: str(REQUEST_ID.get())}
         if is_for_programs(request):
-            return Problem(500, text, headers=HEADERS).response(request)
-        return self._answer(request, 500, "Something went wrong", text, HEADERS)
+            return Problem(500, text, headers=headers).response(request)
+        return self._answer(request, 500, "Something went wrong", text, headers)
 
     def _answer(
         self, request: Request, status: int, title: str, text: str, headers: dict[str, str] | None = None
@@ -132,7 +142,7 @@ class Errors:
         if wants_fragment(request):
             body = self._renderer.render("items/message.html", text=text)
         else:
-            body = self._renderer.render("error.html", status=status, title=title, text=text)
+            body = self._renderer.render("error.html", status=status, title=title, text=text, id=REQUEST_ID.get())
         # no-store: a browser may otherwise keep that a page was missing, and show it when it is not any more.
         fixed = {"Vary": "HX-Request-Type", "Cache-Control": "no-store"}
         return HTMLResponse(body, status, {**(headers or {}), **fixed})

@@ -4,7 +4,8 @@ import asyncio
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 
 from prometheus_client import Histogram
 
@@ -18,6 +19,7 @@ from webapp.live import CERTAIN_FOR_S, LiveView, Source
 from webapp.news import News
 from webapp.page import Page
 from webapp.payloads import PayloadLog
+from webapp.receipts import Receipts
 from webapp.rendering import now_minutes
 from webapp.sources import ItemList, Pieces
 from webapp.summary import Summary
@@ -54,9 +56,11 @@ class Hub:
         )
         self.broadcast = Broadcast()
         self.payloads = PayloadLog(self.broadcast)
+        self.receipts = Receipts(pool, pieces)
         self.history = History(pool)
         self.tallies = Tallies(pool)
         self.summary_source = Summary(self.tallies, self.history, pieces)
+        self._turns = asyncio.Semaphore(max(1, pool.max_size // 2))
         self._summary = self._live_view(self.summary_source)
 
     async def follow(self) -> None:
@@ -73,6 +77,7 @@ class Hub:
                 self.changes += len(event.changes)
                 self._news.hear(event.changes)
                 await self._hand_on(event)
+                self.receipts.choose(event, self._pages)
             case Resync():
                 self.resyncs += 1
                 for tally in self.tallies:
@@ -169,7 +174,14 @@ class Hub:
         return self._items[view]
 
     def _live_view(self, source: Source) -> LiveView:
-        return LiveView(source, self.broadcast.wake, self.refresh_time.observe)
+        return LiveView(source, self.broadcast.wake, self._turn)
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        """After a bulk statement all views are due at once: half of the connections stay free for requests."""
+        async with self._turns:
+            with self.refresh_time.time():
+                yield
 
     def _source(self, view: View | ItemView) -> Source:
         if isinstance(view, ItemView):

@@ -1,6 +1,7 @@
 """CSV in and out, by plain forms and links: upload, preview, apply; and the download of a view."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -28,8 +29,10 @@ from webapp.views import View
 router = APIRouter(default_response_class=HTMLResponse)
 
 EXPORTS_AT_ONCE = 4
+UPLOADS_AT_ONCE = 8
 UPLOAD_TYPE = "multipart/form-data"
 _exports: set[object] = set()
+_uploads: set[object] = set()
 
 
 @router.api_route("/export.csv", methods=READ)
@@ -90,6 +93,11 @@ async def _read_upload(request: Request) -> Review | None:
     """Read the posted file into the database; None if the form has none."""
     if not request.headers.get("content-type", "").lower().startswith(UPLOAD_TYPE):
         raise HTTPException(415, f"This address takes a file, sent as {UPLOAD_TYPE}.")
+    with _one_of(_uploads, UPLOADS_AT_ONCE, "importing"):
+        return await _read_form(request)
+
+
+async def _read_form(request: Request) -> Review | None:
     async with request.form(max_files=1, max_fields=1) as form:
         file = form.get("file")
         if not isinstance(file, UploadFile) or not file.filename:
@@ -122,17 +130,23 @@ async def _in_thread(work: Any, *arguments: Any) -> Review:
 
 
 async def _counted(parts: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """Refuse more downloads at once than the database has connections to spare."""
-    if len(_exports) >= EXPORTS_AT_ONCE:
-        text = "Others are exporting at the moment. Try again in a minute."
-        raise HTTPException(503, text, {"Retry-After": "60"})
-    slot = object()
-    _exports.add(slot)
-    try:
+    with _one_of(_exports, EXPORTS_AT_ONCE, "exporting"):
         async for part in parts:
             yield part
+
+
+@contextmanager
+def _one_of(several: set[object], most: int, doing: str) -> Iterator[None]:
+    """Refuse more at once than the database has connections to spare, or the disk has room for."""
+    if len(several) >= most:
+        text = f"Others are {doing} at the moment. Try again in a minute."
+        raise HTTPException(503, text, {"Retry-After": "60"})
+    slot = object()
+    several.add(slot)
+    try:
+        yield
     finally:
-        _exports.discard(slot)
+        several.discard(slot)
 
 
 async def _chained(first: bytes, others: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

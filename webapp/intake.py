@@ -1,11 +1,15 @@
 """uvicorn's HTTP, with bounds that it lacks: how long a client may take, and how much it may send for nothing."""
 
 import asyncio
+import logging
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from webapp.crowd import Crowd, Party
+from webapp.rates import Rate
+
+logger = logging.getLogger(__name__)
 
 PATIENCE_S = 20.0
 MIN_BYTES_PER_S = 500
@@ -22,6 +26,12 @@ class Intake:
     def __init__(self, most: int, crowd: Crowd) -> None:
         self.most = most
         self.crowd = crowd
+        self._told = Rate(1, 1 / 60)
+
+    def tell(self, refused: str, setting: str) -> None:
+        """Tell the operator, once a minute."""
+        if not self._told.spend(setting):
+            logger.warning("refused a connection: %s %s says how many there may be.", refused, setting)
 
     def __call__(self, **uvicorns: Any) -> asyncio.Protocol:
         """Return the protocol of a new connection."""
@@ -47,9 +57,9 @@ class BoundedHttp(HttpToolsProtocol):
         super().connection_made(transport)
         self._party = self._intake.crowd.enter(self.client[0] if self.client else None)
         if self._party is None:
-            self._refuse("503 Service Unavailable", "There are too many connections from your address.")
+            self._turn_away("There are too many connections from your address.", "MAX_CONNECTIONS_PER_ADDRESS")
         elif len(self.connections) > self._intake.most:
-            self._refuse("503 Service Unavailable", "There are too many connections.")
+            self._turn_away("There are too many connections.", "MAX_CONNECTIONS")
         self._renew_patience()
         self._timer = self.loop.call_later(LOOK_S, self._look)
 
@@ -124,6 +134,10 @@ class BoundedHttp(HttpToolsProtocol):
             self._refuse("408 Request Timeout", "The request took too long.")
         else:
             self.transport.close()
+
+    def _turn_away(self, why: str, setting: str) -> None:
+        self._refuse("503 Service Unavailable", why)
+        self._intake.tell(why, setting)
 
     def _refuse(self, status: str, text: str) -> None:
         """Answer by hand: the request is not complete, or not wanted."""

@@ -6,6 +6,7 @@ import random
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any, Protocol
 
 import psycopg
@@ -20,6 +21,8 @@ REFRESH_BURST = 2
 RECENT_SNAPSHOTS = 20
 CERTAIN_FOR_S = 1.7
 RETRY_S = (0.1, 1.0)
+
+Turn = Callable[[], AbstractAsyncContextManager[object]]
 
 
 class Source(Protocol):
@@ -44,15 +47,13 @@ class Source(Protocol):
 class LiveView:
     """A view while people look at it, and for a while after: its newest snapshot and a few recent ones.
 
-    `wake` is told who watches, whenever there may be something new to take; `timed`, how many seconds a refresh took.
+    `wake` is told who watches, whenever there may be something new to take; each refresh runs within a `turn`.
     """
 
-    def __init__(
-        self, source: Source, wake: Callable[[Iterable[Any]], object], timed: Callable[[float], object] = float
-    ) -> None:
+    def __init__(self, source: Source, wake: Callable[[Iterable[Any]], object], turn: Turn = nullcontext) -> None:
         self._source = source
         self._wake = wake
-        self._timed = timed
+        self._turn = turn
         self._recent: OrderedDict[str, Snapshot] = OrderedDict()
         self._frames: dict[str, str] = {}
         self._snapshot: Snapshot | None = None
@@ -132,7 +133,8 @@ class LiveView:
             while self._dirty and self.watchers:
                 await self._wait_for_turn()
                 try:
-                    await self._refresh()
+                    async with self._turn():
+                        await self._refresh()
                 except Exception as error:  # noqa: BLE001 - the page says it is stale, we try again
                     self._dirty = Touch.ALL
                     _log_failure(error)
@@ -151,7 +153,6 @@ class LiveView:
         finally:
             self._heard_meanwhile = None
         self._current_as_of = started_at
-        self._timed(time.monotonic() - started_at)
         for changes in meanwhile:
             self.hear(changes)
 

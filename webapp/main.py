@@ -30,8 +30,10 @@ from webapp.crowd import Crowd
 from webapp.database import dedicated_conninfo, open_pool, prepare
 from webapp.errors import Errors
 from webapp.hub import Hub
+from webapp.keeper import keep_up
 from webapp.listener import Listener
 from webapp.rendering import Renderer
+from webapp.request_log import RequestLog
 from webapp.security import Security
 from webapp.settings import Settings, SetupError, load_settings
 from webapp.sources import Pieces
@@ -78,6 +80,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.add_middleware(Security, allowed_hosts=settings.allowed_hosts, answer=errors.answer_http_error)
     app.add_middleware(PlainSetupErrors)
+    app.add_middleware(RequestLog)
     if settings.root_path:
         app.add_middleware(RootPath, root=settings.root_path)
     if settings.trusted_proxies:
@@ -101,14 +104,18 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         hub = app.state.hub
         vitals = Vitals(pool, hub, courier, app.state.renderer)
         app.state.readiness = probes.Readiness(pool, hub)
-        app.state.metrics = metrics.Registry(metrics.VitalsCollector(vitals), hub.refresh_time)
+        app.state.metrics = metrics.Registry(
+            metrics.VitalsCollector(vitals), hub.refresh_time, hub.receipts.commit_to_screen
+        )
         for work in (
             hub.follow(),
             hub.beat(),
             hub.broadcast.run(),
+            hub.receipts.measure(),
             courier.run(),
             vitals.keep(),
             vitals.watch_database(),
+            *([keep_up(database.server, hub.is_certain)] if database.server else []),
         ):
             stack.push_async_callback(_stop, _start(work))
         yield

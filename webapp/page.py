@@ -7,6 +7,7 @@ from typing import Protocol
 from webapp.client import POLICY_VIOLATION, Client, Frames, Refusal, Waker, framed
 from webapp.item_view import ItemView
 from webapp.live import REFRESH_BURST, REFRESH_INTERVAL_S, Cursor, LiveView
+from webapp.receipts import Question, Receipts
 from webapp.views import View
 
 RESUME_LIMIT_S = 15.0
@@ -17,6 +18,7 @@ class Company(Protocol):
     """What all pages share, the hub."""
 
     beats: int
+    receipts: Receipts
 
     def leave(self, page: "Page") -> None:
         """Forget a page."""
@@ -39,6 +41,7 @@ class Page(Client):
         "_company",
         "_is_held",
         "_items",
+        "_question",
         "_resume_by",
         "_summary",
         "_waiting_told",
@@ -61,6 +64,7 @@ class Page(Client):
         self._summary: Cursor | None = None
         self._beat_told = UNTOLD
         self._is_held = False
+        self._question: Question | None = None
         self._waiting_told: int | None = UNTOLD
         self._resume_by = time.monotonic() + RESUME_LIMIT_S
 
@@ -72,13 +76,27 @@ class Page(Client):
         self._company.leave(self)
 
     def hear(self, text: str) -> None:
-        """Follow the views from what the page says it shows; it shall hear at once that it is live."""
+        """Take a receipt, or follow the views from what the page says it shows."""
         message = _parse(text)
+        if "receipt" in message:
+            self._company.receipts.take(self, message["receipt"])
+        elif message.get("type") == "resume":
+            self._resume(message)
+        else:
+            raise Refusal(POLICY_VIOLATION, "not a resume message")
+
+    def _resume(self, message: dict[str, object]) -> None:
+        """The page shall hear at once that it is live."""
         self._beat_told = self._waiting_told = UNTOLD
         self._is_held = bool(message.get("hold"))
         self._items = self.views[0].watch(self, _revision(message, "revision"))
         if len(self.views) > 1:
             self._summary = self.views[1].watch(self, _revision(message, "summary"))
+
+    def ask(self, question: Question) -> None:
+        """Have the page say when it shows what is coming, if that is sent to it at all."""
+        if self._items is not None and not self._is_held:
+            self._question = question
 
     def take(self) -> Frames | None:
         """Return whatever the page lacks, in one frame, never older states."""
@@ -89,7 +107,13 @@ class Page(Client):
         items, summary, beat = self._take_items(self._items), self._take_summary(), self._take_beat()
         if items or summary:  # a beat costs no turn, or the change right behind it would wait
             self._wait_for_turn()
-        return framed((items, summary, beat)) if items or summary or beat else None
+        frames = framed((items, summary, beat)) if items or summary or beat else None
+        if self._question is not None and self._question.is_due():
+            question, self._question = self._question, None
+            if frames and (items or summary):
+                self._frames_left += 1  # an answer that was asked for costs the page nothing
+                return Frames.joined((frames, question.put_to(self)))
+        return frames
 
     def _wait_for_turn(self) -> None:
         """Views are refreshed at different moments; a page gets no more frames for that than one view makes."""
@@ -117,12 +141,12 @@ class Page(Client):
 
 
 def _parse(text: str) -> dict[str, object]:
-    """Read a resume message. Raises `Refusal`."""
+    """Read a message. Raises `Refusal`."""
     try:
         message = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise Refusal(POLICY_VIOLATION, "not JSON") from error
-    if not isinstance(message, dict) or message.get("type") != "resume":
+    if not isinstance(message, dict):
         raise Refusal(POLICY_VIOLATION, "not a resume message")
     return message
 

@@ -100,10 +100,10 @@ def of_bad_request(error: RequestValidationError) -> Problem:
     return of_kind("invalid", f"Not usable: {names}.", {"errors": errors})
 
 
-def database_away(*, surely_unchanged: bool) -> Problem:
-    """Tell that the database does not answer; only a request that got no connection surely changed nothing."""
+def database_away(problem: str, *, surely_unchanged: bool) -> Problem:
+    """Tell what is wrong with the database, and whether the request surely changed nothing."""
     changed = "It may have been done: ask with the same Idempotency-Key, or look, before you try again."
-    text = f"The database does not answer at the moment. {'Nothing was changed.' if surely_unchanged else changed}"
+    text = f"{problem} {'Nothing was changed.' if surely_unchanged else changed}"
     return Problem(503, text, headers={"Retry-After": "5"})
 
 

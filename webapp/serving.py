@@ -12,6 +12,7 @@ from uvicorn.supervisors import ChangeReload
 from webapp.crowd import Crowd
 from webapp.handoff import HandOffProtocol
 from webapp.intake import Intake
+from webapp.logs import configuration
 from webapp.settings import RESOURCES, Settings, SetupError
 
 FILES_BESIDES = 100  # what a process has open besides its connections: the database's, logs, modules
@@ -21,14 +22,6 @@ WEBSOCKETS: dict[str, Any] = {
     "ws_per_message_deflate": False,  # it would compress for each client alone
 }
 GOODBYE_SECONDS = 3
-_LOGGING: dict[str, Any] = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "plain"}},
-    "loggers": {"webapp": {"level": "INFO"}},
-    "root": {"level": "WARNING", "handlers": ["stderr"]},
-}
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -64,7 +57,7 @@ def run(listening: socket.socket, settings: Settings, notes: list[str], *, reloa
         server_header=False,
         proxy_headers=False,
         access_log=False,
-        log_config=_LOGGING,
+        log_config=configuration(settings.log_format, settings.log_level),
         timeout_graceful_shutdown=GOODBYE_SECONDS,
         **(_reload_options() if reload else {}),
     )

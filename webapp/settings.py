@@ -10,6 +10,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from webapp.logs import LogFormat, LogLevel
+
 PACKAGE = Path(__file__).resolve().parent
 # An installed wheel carries these folders inside the package, a checkout beside it.
 RESOURCES = PACKAGE if (PACKAGE / "templates").is_dir() else PACKAGE.parent
@@ -38,6 +40,8 @@ class Settings(BaseSettings):
     max_connections: int = Field(default=20_000, ge=10)
     max_connections_per_address: int = Field(default=1_000, ge=1)
     requests_per_second: int = Field(default=200, ge=1)
+    log_format: LogFormat = "text"
+    log_level: LogLevel = "warning"
 
     @field_validator("allowed_hosts", mode="before")
     @classmethod
@@ -61,6 +65,11 @@ class Settings(BaseSettings):
         if isinstance(value, str):
             return tuple(_network(proxy.strip()) for proxy in value.split(",") if proxy.strip())
         return value
+
+    @field_validator("log_format", "log_level", mode="before")
+    @classmethod
+    def _in_small_letters(cls, value: object) -> object:
+        return value.lower() if isinstance(value, str) else value
 
     @field_validator("timezone", mode="before")
     @classmethod

@@ -20,7 +20,17 @@ from websockets.sync.client import ClientConnection, connect
 from webapp.settings import RESOURCES
 
 COMMAND = [sys.executable, "-m", "webapp"]
-OURS = ("DATABASE_URL", "LISTEN_DATABASE_URL", "HOST", "PORT", "DATA_DIR", "ALLOWED_HOSTS", "TIMEZONE")
+OURS = (
+    "DATABASE_URL",
+    "LISTEN_DATABASE_URL",
+    "HOST",
+    "PORT",
+    "DATA_DIR",
+    "ALLOWED_HOSTS",
+    "TIMEZONE",
+    "LOG_FORMAT",
+    "LOG_LEVEL",
+)
 
 
 def environment(**variables: str) -> dict[str, str]:

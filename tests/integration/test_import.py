@@ -10,6 +10,7 @@ import pytest
 from tests.factories import make_item
 from tests.server import LiveServer
 from tests.waiting import eventually
+from webapp import import_pages
 from webapp import importing as importing_module
 from webapp.importing import ChangedMeanwhile, apply_file, importing
 from webapp.security import MAX_UPLOAD_BYTES
@@ -347,3 +348,14 @@ def test_only_the_upload_takes_large_bodies(visitor: httpx.Client, shared_server
     big = "name,qty\n" + "".join(f"item {i} {'x' * 150},1\n" for i in range(2_000))
     assert upload(visitor, big).status_code == 303
     assert visitor.post("/items", files={"file": ("a.csv", big.encode())}).status_code == 413
+
+
+def test_more_uploads_at_once_than_there_is_room_for_are_put_off(
+    visitor: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(import_pages, "UPLOADS_AT_ONCE", 0)
+    answer = upload(visitor, "name,quantity\nx,1")
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "60")
+    monkeypatch.setattr(import_pages, "UPLOADS_AT_ONCE", 1)
+    for _ in range(2):
+        assert upload(visitor, "name,quantity\nx,1").status_code == 303

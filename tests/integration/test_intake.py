@@ -81,8 +81,8 @@ class TestImpatient:
         assert drip(raw, repeat("x")).startswith("HTTP/1.1 408")
 
     def test_a_body_that_nobody_wants_is_not_waited_for(self, raw: socket.socket) -> None:
-        raw.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nContent-Length: 200000\r\n\r\n")
-        assert drip(raw, repeat("x" * 1_000)).startswith("HTTP/1.1 200")
+        raw.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000000\r\n\r\n")
+        assert drip(raw, repeat("x" * 1_000)).startswith("HTTP/1.1 413")
 
     def test_a_slow_body_that_moves_is_waited_for(self, raw: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(intake, "MIN_BYTES_PER_S", 1_000)
@@ -169,11 +169,15 @@ def test_one_address_cannot_take_all_live_pages(shared_url: str, monkeypatch: py
             assert another.ping().wait(10)
 
 
-def test_all_connections_are_bounded(shared_url: str) -> None:
+def test_all_connections_are_bounded_and_the_operator_hears_of_it_once(
+    shared_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
     with serve(shared_url, max_connections=10) as server, ExitStack() as stack:
         address = ("127.0.0.1", server.port)
         for _ in range(10):
             stack.enter_context(socket.create_connection(address, timeout=10))
         eventually(lambda: len(server.connections) == 10)
-        with socket.create_connection(address, timeout=10) as one_more:
-            assert answer(one_more).endswith("There are too many connections.")
+        for _ in range(2):
+            with socket.create_connection(address, timeout=10) as one_more:
+                assert answer(one_more).endswith("There are too many connections.")
+    assert caplog.text.count("MAX_CONNECTIONS says how many there may be") == 1

@@ -15,7 +15,7 @@ ANNA = Author(source="page", actor="anna")
 
 @pytest.fixture
 async def pool(database_url: str) -> AsyncIterator[Pool]:
-    async with open_pool(Database(database_url, database_url, embedded=False)) as opened:
+    async with open_pool(Database(database_url, database_url)) as opened:
         yield opened
 
 

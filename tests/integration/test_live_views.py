@@ -1,6 +1,8 @@
 import asyncio
+import threading
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import AsyncExitStack
 from typing import Any
 
 import psycopg
@@ -12,6 +14,7 @@ from tests.factories import make_item
 from tests.server import LiveServer, serve
 from webapp import database as database_module
 from webapp import sources
+from webapp.changes import Touch
 
 REPLACES_ROWS = 'hx-target="#rows" hx-swap="innerMorph"'
 
@@ -169,3 +172,29 @@ async def test_a_statement_of_many_rows_is_one_refresh_of_each_view(
         await until(lambda: page.text("matches") == "5500 items")
         assert counted["queries"] <= 2
         assert counted["rows rendered"] <= 100
+
+
+async def test_while_all_views_are_due_pages_still_find_a_connection(
+    server: LiveServer, database: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load, may_end, held = sources.ItemList.load, threading.Event(), Counter[str]()
+
+    async def held_up(self: sources.ItemList, touch: Touch) -> Any:
+        async with database_module.use_connection(self._pool):
+            held["connections"] += 1
+            while not may_end.is_set():  # noqa: ASYNC110 - the test runs on another loop
+                await asyncio.sleep(0.01)
+        return await load(self, touch)
+
+    async with AsyncExitStack() as stack:
+        pages = [await stack.enter_async_context(open_page(server, f"page={page}")) for page in range(1, 21)]
+        await live(*pages)
+        monkeypatch.setattr(sources.ItemList, "load", held_up)
+        make_item(database, name="apples")
+        pool = server.app.state.hub._pool
+        await until(lambda: held["connections"] >= pool.max_size // 2)
+        fresh = BrowserlessPage(server)
+        await fresh.open()
+        assert held["connections"] == pool.max_size // 2
+        may_end.set()
+        await until(lambda: all(page.items() == [("apples", 10)] for page in pages))

@@ -29,7 +29,7 @@ Chance = random.Random
 
 @pytest.fixture
 async def pool(shared_url: str) -> AsyncIterator[Pool]:
-    async with open_pool(Database(shared_url, shared_url, embedded=False)) as pool:
+    async with open_pool(Database(shared_url, shared_url)) as pool:
         yield pool
 
 

@@ -5,6 +5,8 @@ import gc
 import time
 from collections.abc import AsyncIterator, Callable
 from itertools import pairwise
+from typing import cast
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -14,9 +16,13 @@ from webapp import payloads
 from webapp.broadcast import SLICE, Broadcast
 from webapp.changes import Changes
 from webapp.client import WRITE_LIMIT_S, Client, Frames
+from webapp.database import Pool
 from webapp.live import LiveView
 from webapp.page import Page
 from webapp.payloads import Payload, PayloadLog
+from webapp.receipts import Receipts
+from webapp.rendering import Renderer
+from webapp.sources import Pieces
 from webapp.views import View
 
 
@@ -57,6 +63,7 @@ class Company:
         self.summary_shelf = Shelf()
         self.summary = LiveView(self.summary_shelf, self.broadcast.wake)
         self.beats = 0
+        self.receipts = Receipts(cast("Pool", None), Pieces(Renderer(ZoneInfo("UTC"), "")))
         self.pages: set[Page] = set()
 
     def open_page(self) -> Wire:

@@ -1,0 +1,59 @@
+import psycopg
+from playwright.sync_api import Page, expect
+
+from tests.e2e.conftest import eventually_in, open_live
+from tests.e2e.test_reconnect import frames_of, show_or_hide
+from tests.factories import make_item
+from tests.server import LiveServer
+from tests.waiting import eventually
+from webapp.receipts import Receipts
+
+
+def receipts_of(server: LiveServer) -> Receipts:
+    receipts: Receipts = server.app.state.hub.receipts
+    return receipts
+
+
+def test_a_change_in_psql_tells_how_long_it_took_to_the_screen(
+    server: LiveServer, database: psycopg.Connection, page: Page
+) -> None:
+    apples = make_item(database, name="apples", quantity=10)
+    frames = frames_of(page)
+    open_live(page, server.url)
+    search = page.get_by_label("Search")
+    search.fill("app")
+    expect(page).to_have_url(f"{server.url}/?q=app")
+    search.evaluate("element => element.setSelectionRange(1, 2)")
+    receipts = receipts_of(server)
+    eventually_in(page, lambda: server.app.state.hub.open_pages == 1)
+    known = len(receipts.recent)
+    receipts._ask_at = 0.0
+    database.execute("UPDATE inventory SET quantity = 7")
+    expect(page.locator(f'#item-{apples} td[data-field="quantity"]')).to_have_text("7")
+    eventually_in(page, lambda: len(receipts.recent) > known)
+    assert 0 < receipts.recent[-1].seconds < 5
+    assert receipts.refused == 0
+    asking = [frame for frame in frames if "#receipt" in frame]
+    assert all(frame.count("<hx-partial") == 1 for frame in asking), "it is in a frame of its own"
+    expect(page.locator("#receipt")).to_be_hidden()
+    assert search.evaluate("element => [element === document.activeElement, element.selectionStart]") == [True, 1]
+
+
+def test_who_has_left_is_not_waited_for(server: LiveServer, database: psycopg.Connection, page: Page) -> None:
+    make_item(database, name="apples", quantity=10)
+    receipts = receipts_of(server)
+    open_live(page, server.url)
+    page.evaluate("document.body.addEventListener('htmx:ws:before:message:outgoing', event => event.preventDefault())")
+    receipts._ask_at = 0.0
+    asked = receipts.asked
+    database.execute("UPDATE inventory SET quantity = 7")
+    eventually_in(page, lambda: receipts.asked > asked)
+    show_or_hide(page, hidden=True)
+    eventually(lambda: not server.app.state.hub._pages)
+    show_or_hide(page, hidden=False)
+    page.evaluate("location.reload()")
+    expect(page.locator("#connection .live")).to_be_visible()
+    receipts._ask_at = 0.0
+    database.execute("UPDATE inventory SET quantity = 8")
+    eventually_in(page, lambda: receipts.recent)
+    assert receipts.refused == 0
