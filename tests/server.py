@@ -11,12 +11,13 @@ import uvicorn
 from fastapi import FastAPI
 
 from tests.waiting import eventually
+from webapp.draining import DrainingServer
 from webapp.main import create_app
 from webapp.serving import WEBSOCKETS, intake
 from webapp.settings import Settings
 
 
-class _Server(uvicorn.Server):
+class _Server(DrainingServer):
     async def main_loop(self) -> None:
         """Look a hundred times a second whether to end: uvicorn looks ten times, and hundreds of tests wait for it."""
         while not await self.on_tick(0):  # noqa: ASYNC110 - what is asked is a flag
@@ -47,8 +48,13 @@ class LiveServer:
         """The protocol objects of all connections."""
         return list(self._server.server_state.connections)
 
+    def drain(self) -> None:
+        """Begin to leave as a server does that is terminated."""
+        self._server.should_exit = True
+
     def stop(self) -> None:
         """Close all connections and end."""
+        self._server.is_hurried = True
         self._server.should_exit = True
         self._thread.join(10)
         assert not self._thread.is_alive()

@@ -26,6 +26,12 @@ class Bell:
 
     def __init__(self) -> None:
         self.next_ring = asyncio.Event()
+        self.is_last = False
+
+    def close(self) -> None:
+        """Wake all, and let nobody wait any more."""
+        self.is_last = True
+        self.ring()
 
     def hear(self, event: Event) -> None:
         """Ring for each event that may be a change."""
@@ -86,7 +92,7 @@ class ChangeFeed:
         while True:
             ring = self._bell.next_ring  # before the look: a change right behind it rings this one
             page = await self._look(cursor, limit)
-            if page.changes or not await _is_set_before(ring, ends_at):
+            if page.changes or self._bell.is_last or not await _is_set_before(ring, ends_at):
                 return page
             cursor = Cursor.read(page.cursor)
 

@@ -62,7 +62,9 @@ def _add_serve(commands: "Commands[argparse.ArgumentParser]") -> None:
     parser.add_argument(
         "--open", action="store_true", help="allow other machines to connect: there are no accounts yet"
     )
-    parser.add_argument("--reload", action="store_true", help="start again when a file of the project changes")
+    processes = parser.add_mutually_exclusive_group()
+    processes.add_argument("--workers", type=_count, metavar="N", help="processes that serve (WEB_CONCURRENCY, else 1)")
+    processes.add_argument("--reload", action="store_true", help="start again when a file of the project changes")
     parser.set_defaults(run=serve)
 
 
@@ -99,7 +101,10 @@ def serve(options: argparse.Namespace) -> None:
         if not place.host_is_loopback:
             names = ", ".join(settings.allowed_hosts) or "none; name them in ALLOWED_HOSTS"
             notes.append(f"Open to other machines without accounts, under these names: {names}")
-        serving.run(listening, settings, notes, reload=options.reload)
+        workers = 1 if options.reload else options.workers or settings.web_concurrency
+        if workers > 1:
+            os.environ["DATABASE_URL"] = database.url  # the embedded server is this process's alone
+        serving.run(listening, settings, notes, workers=workers, reload=options.reload)
 
 
 def bring_up_to_date(options: argparse.Namespace) -> None:  # noqa: ARG001
@@ -155,6 +160,13 @@ def _parameters(url: str) -> dict[str, Any]:
         return dict(conninfo_to_dict(url))
     except psycopg.ProgrammingError as error:
         raise SetupError("DATABASE_URL cannot be read; it looks like postgresql://user@host:5432/database") from error
+
+
+def _count(text: str) -> int:
+    count = int(text)
+    if count < 1:
+        raise argparse.ArgumentTypeError("at least 1 process serves")
+    return count
 
 
 def _port(text: str) -> int:

@@ -90,7 +90,7 @@ def create_app(settings: Settings) -> FastAPI:
 
 
 @asynccontextmanager
-async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+async def _lifespan(app: FastAPI) -> AsyncIterator[dict[str, object]]:
     database = await asyncio.to_thread(prepare, app.state.settings)
     async with AsyncExitStack() as stack:
         pool = await stack.enter_async_context(open_pool(database))
@@ -118,7 +118,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             *([keep_up(database.server, hub.is_certain)] if database.server else []),
         ):
             stack.push_async_callback(_stop, _start(work))
-        yield
+        yield {"leave": bell.close}
 
 
 def _start(work: Coroutine[None, None, None]) -> asyncio.Task[None]:

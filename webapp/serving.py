@@ -1,19 +1,28 @@
 """uvicorn, as this application needs it; the socket is ours, so that an error is told before anything is started."""
 
+import asyncio
 import errno
+import logging.config
+import multiprocessing
 import resource
+import signal
 import socket
 import sys
+from collections.abc import Callable
+from functools import partial
+from multiprocessing.connection import Connection
 from typing import Any
 
 import uvicorn
 from uvicorn.supervisors import ChangeReload
 
 from webapp.crowd import Crowd
+from webapp.draining import DRAIN_LIMIT_S, DrainingServer
 from webapp.handoff import HandOffProtocol
 from webapp.intake import Intake
 from webapp.logs import configuration
-from webapp.settings import RESOURCES, Settings, SetupError
+from webapp.settings import RESOURCES, Settings, SetupError, load_settings
+from webapp.workers import Supervisor
 
 FILES_BESIDES = 100  # what a process has open besides its connections: the database's, logs, modules
 WEBSOCKETS: dict[str, Any] = {
@@ -48,9 +57,26 @@ def intake(settings: Settings) -> Intake:
     return Intake(files - FILES_BESIDES, Crowd(settings.max_connections_per_address, settings.trusted_proxies))
 
 
-def run(listening: socket.socket, settings: Settings, notes: list[str], *, reload: bool) -> None:
-    """Serve until a signal ends it; the page's address and the notes are printed once it can be opened."""
-    config = uvicorn.Config(
+def run(
+    listening: socket.socket, settings: Settings, notes: list[str], *, workers: int = 1, reload: bool = False
+) -> None:
+    """Serve until a signal ends it; the page's address and the notes are printed once it can be opened.
+
+    Raises `SetupError` if several processes are wanted and one of the first cannot start.
+    """
+    say = partial(_say, [f"Live Inventory is on {_page_url(listening)}{settings.root_path}", *notes])
+    if reload:
+        config = _config(settings, **_reload_options())
+        ChangeReload(config, target=_Server(config, say).run, sockets=[listening]).run()
+    elif workers > 1:
+        logging.config.dictConfig(configuration(settings.log_format, settings.log_level))
+        Supervisor(workers, _work, listening, leave_limit_s=DRAIN_LIMIT_S + 2 * GOODBYE_SECONDS).run(say)
+    else:
+        _Server(_config(settings), say).run(sockets=[listening])
+
+
+def _config(settings: Settings, **options: Any) -> uvicorn.Config:
+    return uvicorn.Config(
         "webapp.main:app",
         **WEBSOCKETS,
         http=intake(settings),  # type: ignore[arg-type]  # it is called as a class would be
@@ -59,27 +85,38 @@ def run(listening: socket.socket, settings: Settings, notes: list[str], *, reloa
         access_log=False,
         log_config=configuration(settings.log_format, settings.log_level),
         timeout_graceful_shutdown=GOODBYE_SECONDS,
-        **(_reload_options() if reload else {}),
+        **options,
     )
-    server = _Server(config, [f"Live Inventory is on {_page_url(listening)}{settings.root_path}", *notes])
-    if reload:
-        ChangeReload(config, target=server.run, sockets=[listening]).run()
-    else:
-        server.run(sockets=[listening])
 
 
-class _Server(uvicorn.Server):
-    """Tells where the page is when it can be opened."""
+class _Server(DrainingServer):
+    """Tells when the page can be opened."""
 
-    def __init__(self, config: uvicorn.Config, lines: list[str]) -> None:
+    def __init__(self, config: uvicorn.Config, tell: Callable[[], object]) -> None:
         super().__init__(config)
-        self._lines = lines
+        self._tell = tell
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
-            sys.stdout.write("".join(f"{line}\n" for line in self._lines))
-            sys.stdout.flush()
+            self._tell()
+
+
+def _say(lines: list[str]) -> None:
+    sys.stdout.write("".join(f"{line}\n" for line in lines))
+    sys.stdout.flush()
+
+
+def _work(listening: socket.socket, supervisor: Connection) -> None:
+    """Be one of several processes; leave when the one that looks after them has died."""
+
+    def join() -> None:
+        supervisor.send(True)  # noqa: FBT003 - what it says is that it serves
+        if parent := multiprocessing.parent_process():
+            asyncio.get_running_loop().add_reader(parent.sentinel, server.handle_exit, signal.SIGTERM, None)
+
+    server = _Server(_config(load_settings()), join)
+    server.run(sockets=[listening])
 
 
 def _reload_options() -> dict[str, Any]:

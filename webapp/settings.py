@@ -32,6 +32,7 @@ class Settings(BaseSettings):
     listen_database_url: str | None = None
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=0, le=65535)
+    web_concurrency: int = Field(default=1, ge=1)
     data_dir: Path | None = None
     allowed_hosts: Annotated[tuple[str, ...], NoDecode] = ()
     root_path: str = ""

@@ -1,0 +1,162 @@
+"""Several processes behind one address: they die, are renewed and leave, and nobody notices."""
+
+import asyncio
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+import httpx
+import psycopg
+import pytest
+
+from tests.browserless import BrowserlessPage, until
+from tests.factories import make_item
+from tests.integration import unable
+from tests.server import LiveServer
+from tests.waiting import eventually
+from webapp.settings import RESOURCES, SetupError
+from webapp.workers import Supervisor
+
+SERVES = re.compile(r"process (\d+) serves")
+
+
+class Served(LiveServer):
+    """A server in processes of its own; `said` is what they log."""
+
+    def __init__(self, process: subprocess.Popen[str], url: str, log: Path) -> None:
+        self.process, self.url, self._log = process, url, log
+        self.port = int(url.rpartition(":")[2])
+        self.socket_url = url.replace("http", "ws")
+
+    @property
+    def said(self) -> str:
+        return self._log.read_text()
+
+    def wait_for(self, count: int) -> list[int]:
+        """Wait until so many processes have begun to serve; return their numbers."""
+        eventually(lambda: len(SERVES.findall(self.said)) >= count, within_s=60)
+        return [int(number) for number in SERVES.findall(self.said)]
+
+
+@contextmanager
+def serving(database_url: str, folder: Path, *options: str) -> Iterator[Served]:
+    """Serve a database with the command."""
+    command = [sys.executable, "-m", "webapp", "serve", "--port", "0", *options]
+    environment = os.environ | {"DATABASE_URL": database_url, "LOG_LEVEL": "info"}
+    log = folder / "log"
+    with (
+        log.open("w") as stderr,
+        subprocess.Popen(
+            command, env=environment, cwd=RESOURCES, stdout=subprocess.PIPE, stderr=stderr, text=True
+        ) as process,
+    ):
+        assert process.stdout
+        url = process.stdout.readline().strip().removeprefix("Live Inventory is on ")
+        try:
+            yield Served(process, url, log)
+        finally:
+            process.terminate()
+            process.wait(20)
+
+
+@asynccontextmanager
+async def following(server: LiveServer, count: int) -> AsyncIterator[list[BrowserlessPage]]:
+    """Open pages and follow their views; all are live when the context begins."""
+    pages = [BrowserlessPage(server) for _ in range(count)]
+    await asyncio.gather(*(page.open() for page in pages))
+    tasks = [asyncio.create_task(page.follow()) for page in pages]
+    await until(lambda: all(page.beats for page in pages))
+    yield pages
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def accepts(port: int) -> bool:
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0
+
+
+class Shopper:
+    """Puts items into stock, one request after the other on a kept connection, as browsers and programs do."""
+
+    def __init__(self, server: LiveServer, item_id: int) -> None:
+        self.answered = 0
+        self.failures: list[object] = []
+        self._server, self._item_id = server, item_id
+        self._ends = threading.Event()
+
+    def __enter__(self) -> "Shopper":
+        self._threads = [threading.Thread(target=work) for work in (self._put, self._wait_for_changes)]
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ends.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _put(self) -> None:
+        with httpx.Client(base_url=self._server.url, verify=False, timeout=20) as client:
+            while not self._ends.is_set():
+                self._note(lambda: client.post(f"/api/items/{self._item_id}/put", json={"by": 1}))
+                self.answered += 1
+
+    def _wait_for_changes(self) -> None:
+        """Ask for what nobody does, so that the answer takes as long as it may."""
+        with httpx.Client(base_url=self._server.url, verify=False, timeout=20) as client:
+            while not self._ends.is_set():
+                cursor = client.get("/api/changes").json()["cursor"]
+                self._note(lambda after=cursor: client.get("/api/changes", params={"after": after, "wait": 2}))
+
+    def _note(self, request: "object") -> None:
+        try:
+            answer = request()  # type: ignore[operator]
+        except httpx.HTTPError as error:
+            self.failures.append(error)
+        else:
+            if answer.status_code != 200:
+                self.failures.append(answer)
+
+
+async def test_processes_die_and_are_renewed_and_nobody_loses_anything(
+    database_url: str, database: psycopg.Connection, tmp_path: Path
+) -> None:
+    item = make_item(database, name="apples", quantity=0)
+    with serving(database_url, tmp_path, "--workers", "2") as server:
+        first = server.wait_for(2)
+        async with following(server, 12) as pages:
+            os.kill(first[0], signal.SIGKILL)
+            async with httpx.AsyncClient(base_url=server.url, verify=False, timeout=20) as client:
+                for _ in range(5):
+                    assert (await client.get("/healthz")).status_code == 200
+            await asyncio.to_thread(server.wait_for, 3)
+            assert f"process {first[0]} ended unasked, with status -9" in server.said
+            with Shopper(server, item) as shopper:
+                await until(lambda: shopper.answered)
+                server.process.send_signal(signal.SIGHUP)
+                numbers = await asyncio.to_thread(server.wait_for, 5)
+                await until(lambda: server.said.count("leaves") == 2)
+                done = shopper.answered
+                await until(lambda: shopper.answered > done + 10)
+            assert shopper.failures == []
+            await until(lambda: all(page.items() == [("apples", shopper.answered)] for page in pages))
+            assert len(set(numbers)) == 5
+            server.process.kill()
+            await until(lambda: not accepts(server.port))
+
+
+def test_what_cannot_start_is_given_up(caplog: pytest.LogCaptureFixture) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        supervisor = Supervisor(2, unable.serve, listening, leave_limit_s=5)
+        with pytest.raises(SetupError, match="could not start"):
+            supervisor.run(lambda: pytest.fail("it does not serve"))
+    assert "ended unasked, with status 3" in caplog.text
