@@ -239,7 +239,7 @@ STATEMENTS: list[tuple[str, list[Any]]] = [
 
 
 async def test_the_couriers_words_are_the_writers_own(database_url: str, database: psycopg.Connection) -> None:
-    database.execute("ALTER TABLE inventory DROP CONSTRAINT inventory_location_length")
+    database.execute("ALTER TABLE inventory DISABLE TRIGGER inventory_version_starts")  # so long a text is refused
 
     async def everything(consumer: Consumer) -> list[dict[str, Any]]:
         heard = []

@@ -32,7 +32,7 @@ def become(database: psycopg.Connection, role: str, *privileges: str) -> None:
 def write_everything(database: psycopg.Connection) -> None:
     database.execute("INSERT INTO public.inventory (name, quantity) VALUES ('Äpfel', 1), ('b', 2)")
     database.execute("UPDATE public.inventory SET quantity = quantity + 1")
-    database.execute("DELETE FROM public.inventory WHERE name = 'b'")
+    database.execute("DELETE FROM public.inventory WHERE name LIKE 'b'")
     database.execute("TRUNCATE public.inventory")
 
 
@@ -64,12 +64,21 @@ def test_nobody_can_forge_history_with_the_trigger_functions(database: psycopg.C
         "SELECT oid::regprocedure::text FROM pg_proc"
         " WHERE proname LIKE 'inventory%' AND prorettype = 'trigger'::regtype"
     ).fetchall()
-    assert len(found) == 7
+    assert len(found) == 6
     for (function,) in found:
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             database.execute(f"CREATE TRIGGER t AFTER INSERT ON mine EXECUTE FUNCTION {function}".encode())
     with pytest.raises(psycopg.errors.InsufficientPrivilege):
         database.execute("SELECT public.inventory_settle_epoch()")
+
+
+OPERATORS = [
+    *((name, "bigint") for name in ("=", "<>", "<", "<=", ">")),
+    *((name, "integer") for name in ("=", ">")),
+    ("=", "text"),
+    (">", "double precision"),
+    *((name, "record") for name in ("*=", "*<>")),
+]
 
 
 def test_functions_of_others_never_run_in_the_owners_name(database: psycopg.Connection, role: str) -> None:
@@ -94,10 +103,19 @@ def test_functions_of_others_never_run_in_the_owners_name(database: psycopg.Conn
                 f"CREATE FUNCTION {schema}.{name}({arguments}) RETURNS {result} LANGUAGE plpgsql AS"
                 " $$ BEGIN RAISE 'trapped'; END $$".encode()
             )
+    for name, kind in OPERATORS:
+        database.execute(
+            f"CREATE FUNCTION public.trap(a {kind}, b {kind}) RETURNS boolean LANGUAGE plpgsql AS"
+            f" $$ BEGIN RAISE 'trapped'; END $$;"
+            f"CREATE OPERATOR public.{name} (LEFTARG = {kind}, RIGHTARG = {kind}, FUNCTION = public.trap);"
+            f"ALTER FUNCTION public.trap({kind}, {kind}) RENAME TO trap_{secrets.token_hex(4)}".encode()
+        )
     database.execute("CREATE TEMPORARY TABLE inventory_changes (id bigint)")
     database.execute("CREATE TEMPORARY TABLE new_rows (id bigint)")
     database.execute("SET search_path = pg_temp, public, pg_catalog")
     write_everything(database)
+    with pytest.raises(psycopg.errors.CheckViolation, match="inventory_unit_length"):
+        database.execute("INSERT INTO public.inventory (name, quantity, unit) VALUES ('c', 1, repeat('x', 41))")
     database.execute("RESET SESSION AUTHORIZATION")
     database.execute("RESET search_path")
     found = database.execute("SELECT operation FROM public.inventory_changes ORDER BY id").fetchall()
@@ -155,3 +173,24 @@ def test_a_session_that_changed_one_row_can_change_many(database: psycopg.Connec
     database.execute("SET statement_timeout = '10s'")
     database.execute("UPDATE inventory SET quantity = quantity + 1")
     assert len(operations(database)) == 20_010
+
+
+def test_nothing_is_parsed_anew_for_each_statement(database: psycopg.Connection) -> None:
+    """As PostgreSQL does with the text of each CHECK constraint and WHEN, whatever the statement changes."""
+    parsed = database.execute(
+        "SELECT conname FROM pg_constraint WHERE conrelid = 'inventory'::regclass AND contype = 'c'"
+        " UNION ALL SELECT tgname FROM pg_trigger WHERE tgrelid = 'inventory'::regclass AND tgqual IS NOT NULL"
+        " UNION ALL SELECT tgname FROM pg_trigger WHERE tgrelid = 'inventory_changes'::regclass"
+    ).fetchall()
+    assert parsed == []
+
+
+def test_new_quantities_of_all_items_touch_no_index(database: psycopg.Connection) -> None:
+    database.execute(
+        "INSERT INTO inventory (name, quantity, location, code)"
+        " SELECT 'item ' || n, n, 'shelf ' || n % 10, 'C-' || n FROM generate_series(1, 1000) AS n"
+    )
+    with database.transaction():
+        updated = database.execute("UPDATE inventory SET quantity = quantity + 1").rowcount
+        hot = database.execute("SELECT pg_stat_get_xact_tuples_hot_updated('inventory'::regclass)").fetchone()
+    assert hot == (updated,) == (1000,)
