@@ -153,6 +153,10 @@ class Hub:
         """Tell a page that is held how many changes wait for it."""
         return self._pieces.waiting(count)
 
+    def version_text(self, *, is_old: bool) -> str:
+        """Tell a page that there is a new version of it, or take that back."""
+        return self._pieces.version(is_old=is_old)
+
     def close(self) -> None:
         """Stop all refreshes."""
         for view in self._views():

@@ -8,6 +8,7 @@ from webapp.client import POLICY_VIOLATION, Client, Frames, Refusal, Waker, fram
 from webapp.item_view import ItemView
 from webapp.live import REFRESH_BURST, REFRESH_INTERVAL_S, Cursor, LiveView
 from webapp.receipts import Question, Receipts
+from webapp.rendering import build
 from webapp.views import View
 
 RESUME_LIMIT_S = 15.0
@@ -29,6 +30,9 @@ class Company(Protocol):
     def waiting_text(self, count: int | None) -> str:
         """Tell a page that is held how many changes wait for it."""
 
+    def version_text(self, *, is_old: bool) -> str:
+        """Tell a page that there is a new version of it, or take that back."""
+
 
 class Page(Client):
     """The cursors of what a page shows, and which beat it has heard.
@@ -44,6 +48,7 @@ class Page(Client):
         "_question",
         "_resume_by",
         "_summary",
+        "_version",
         "_waiting_told",
         "view",
         "views",
@@ -65,6 +70,7 @@ class Page(Client):
         self._beat_told = UNTOLD
         self._is_held = False
         self._question: Question | None = None
+        self._version = ""
         self._waiting_told: int | None = UNTOLD
         self._resume_by = time.monotonic() + RESUME_LIMIT_S
 
@@ -89,6 +95,8 @@ class Page(Client):
         """The page shall hear at once that it is live."""
         self._beat_told = self._waiting_told = UNTOLD
         self._is_held = bool(message.get("hold"))
+        is_old = message.get("build", build()) != build()
+        self._version = self._company.version_text(is_old=is_old) if is_old != ("told" in message) else ""
         self._items = self.views[0].watch(self, _revision(message, "revision"))
         if len(self.views) > 1:
             self._summary = self.views[1].watch(self, _revision(message, "summary"))
@@ -107,7 +115,9 @@ class Page(Client):
         items, summary, beat = self._take_items(self._items), self._take_summary(), self._take_beat()
         if items or summary:  # a beat costs no turn, or the change right behind it would wait
             self._wait_for_turn()
-        frames = framed((items, summary, beat)) if items or summary or beat else None
+        version, self._version = self._version, ""
+        parts = (items, summary, version, beat)
+        frames = framed(parts) if any(parts) else None
         if self._question is not None and self._question.is_due():
             question, self._question = self._question, None
             if frames and (items or summary):

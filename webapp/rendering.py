@@ -53,7 +53,7 @@ class Renderer:
         )
         # What templates write before each path: a name of the operator's, checked, so not escaped for every row.
         self._environment.globals.update(root=Markup(root))  # noqa: S704
-        self._environment.globals.update(static_url=static_url, now=now_minutes, timezone=timezone.key)
+        self._environment.globals.update(static_url=static_url, build=build, now=now_minutes, timezone=timezone.key)
         self._environment.filters.update(local=self._local, minutes=_minutes)
 
     def render(self, template: str, **values: Any) -> str:

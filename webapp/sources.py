@@ -150,6 +150,7 @@ class Pieces:
         self.stub = lru_cache(CACHED_ROWS)(self._stub)
         self.beat = lru_cache(1)(self._beat)
         self.waiting = lru_cache(100)(self._waiting)
+        self.version = lru_cache(2)(self._version)
         self.changed_item = lru_cache(CACHED_ROWS)(self._changed_item)
 
     def frame(self, partials: Iterable[Partial], revision_id: str, template: str, revision: str) -> str:
@@ -184,6 +185,9 @@ class Pieces:
 
     def _waiting(self, count: int | None) -> str:
         return self.render("live/waiting.html", count=count)
+
+    def _version(self, *, is_old: bool) -> str:
+        return self.render("live/version.html", is_old=is_old)
 
     def _stub(self, tag: str, element_id: str) -> str:
         return self.render("live/stub.html", tag=tag, id=element_id)

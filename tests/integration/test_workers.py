@@ -2,14 +2,11 @@
 
 import asyncio
 import os
-import re
 import signal
 import socket
-import subprocess
-import sys
 import threading
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import httpx
@@ -17,53 +14,12 @@ import psycopg
 import pytest
 
 from tests.browserless import BrowserlessPage, until
+from tests.command import serving
 from tests.factories import make_item
 from tests.integration import unable
 from tests.server import LiveServer
-from tests.waiting import eventually
-from webapp.settings import RESOURCES, SetupError
+from webapp.settings import SetupError
 from webapp.workers import Supervisor
-
-SERVES = re.compile(r"process (\d+) serves")
-
-
-class Served(LiveServer):
-    """A server in processes of its own; `said` is what they log."""
-
-    def __init__(self, process: subprocess.Popen[str], url: str, log: Path) -> None:
-        self.process, self.url, self._log = process, url, log
-        self.port = int(url.rpartition(":")[2])
-        self.socket_url = url.replace("http", "ws")
-
-    @property
-    def said(self) -> str:
-        return self._log.read_text()
-
-    def wait_for(self, count: int) -> list[int]:
-        """Wait until so many processes have begun to serve; return their numbers."""
-        eventually(lambda: len(SERVES.findall(self.said)) >= count, within_s=60)
-        return [int(number) for number in SERVES.findall(self.said)]
-
-
-@contextmanager
-def serving(database_url: str, folder: Path, *options: str) -> Iterator[Served]:
-    """Serve a database with the command."""
-    command = [sys.executable, "-m", "webapp", "serve", "--port", "0", *options]
-    environment = os.environ | {"DATABASE_URL": database_url, "LOG_LEVEL": "info"}
-    log = folder / "log"
-    with (
-        log.open("w") as stderr,
-        subprocess.Popen(
-            command, env=environment, cwd=RESOURCES, stdout=subprocess.PIPE, stderr=stderr, text=True
-        ) as process,
-    ):
-        assert process.stdout
-        url = process.stdout.readline().strip().removeprefix("Live Inventory is on ")
-        try:
-            yield Served(process, url, log)
-        finally:
-            process.terminate()
-            process.wait(20)
 
 
 @asynccontextmanager
@@ -131,7 +87,7 @@ async def test_processes_die_and_are_renewed_and_nobody_loses_anything(
     database_url: str, database: psycopg.Connection, tmp_path: Path
 ) -> None:
     item = make_item(database, name="apples", quantity=0)
-    with serving(database_url, tmp_path, "--workers", "2") as server:
+    with serving(database_url, tmp_path / "log", "--workers", "2") as server:
         first = server.wait_for(2)
         async with following(server, 12) as pages:
             os.kill(first[0], signal.SIGKILL)

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import json
 import time
 from collections.abc import AsyncIterator, Callable
 from itertools import pairwise
@@ -21,7 +22,7 @@ from webapp.live import LiveView
 from webapp.page import Page
 from webapp.payloads import Payload, PayloadLog
 from webapp.receipts import Receipts
-from webapp.rendering import Renderer
+from webapp.rendering import Renderer, build
 from webapp.sources import Pieces
 from webapp.views import View
 
@@ -76,6 +77,9 @@ class Company:
 
     def beat_text(self) -> str:
         return f"beat {self.beats}"
+
+    def version_text(self, *, is_old: bool) -> str:
+        return f"[old: {is_old}]"
 
     def waiting_text(self, count: int | None) -> str:
         return f"waiting {count}"
@@ -221,6 +225,32 @@ async def test_a_beat_does_not_make_the_change_behind_it_wait(company: Company) 
     await settled(company.summary)
     await served(company.broadcast)
     assert ">3<" in wire.texts[2]
+
+
+@pytest.mark.parametrize(
+    ("claims", "told"),
+    [
+        ({}, None),
+        ({"build": build()}, None),
+        ({"build": "another"}, "[old: True]"),
+        ({"build": "another", "told": "1"}, None),
+        ({"build": build(), "told": "1"}, "[old: False]"),
+    ],
+)
+async def test_a_page_of_another_build_is_told_so_once_and_when_it_is_no_more(
+    company: Company, claims: dict[str, str], told: str | None
+) -> None:
+    wire = company.open_page()
+    for _ in range(2):
+        wire.client.hear(json.dumps({**json.loads(resume()), **claims}))
+        await until(lambda: wire.written)
+        await served(company.broadcast)
+        assert sum("[old" in text for text in wire.texts) == bool(told)
+        assert (told or "beat") in wire.texts[0]
+        wire.written.clear()
+    company.beat()
+    await until(lambda: wire.written)
+    assert "[old" not in "".join(wire.texts)
 
 
 async def test_a_page_that_does_not_resume_is_closed_and_told_nothing(
