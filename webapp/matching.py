@@ -29,7 +29,8 @@ class Matcher:
     def parameters(self) -> Mapping[str, Any]:
         """The parameters of the query `matches`; the pattern finds exactly the texts that contain the needle."""
         pattern = f"%{self.needle.translate(_ESCAPED)}%"
-        return {"needle": self.needle, "pattern": pattern, "location": self.filter.location, "low": self.filter.low}
+        wanted = {"location": self.filter.location, "low": self.filter.low}
+        return {"needle": self.needle, "pattern": pattern, **wanted, "ids": None}
 
     def seen(self, changes: Changes) -> tuple[Change, ...]:
         """Return changes as one who sees only matching items sees them: some as an insert or a delete, most not."""

@@ -26,7 +26,7 @@ def _load(folder: Path) -> dict[str, bytes]:
 
 QUERIES = _load(SQL / "queries")
 _DIRECTIONS = {False: sql.SQL(" ASC"), True: sql.SQL(" DESC")}
-_GAPS_LAST = sql.SQL(" NULLS LAST")
+_GAPS = {False: sql.SQL(" NULLS LAST"), True: sql.SQL(" NULLS FIRST")}
 _MAY_BE_MISSING = ("unit", "location", "reorder_level", "code")
 _UNIQUE = ("name", "id")
 
@@ -41,28 +41,48 @@ def may_be_missing(column: str) -> bool:
     return column in _MAY_BE_MISSING
 
 
-def ordered(name: str, column: str, *, descending: bool, **parts: str) -> sql.Composed:
+def is_unique(column: str) -> bool:
+    """Whether no two items have the same value in a column; then an index gives its order."""
+    return column in _UNIQUE
+
+
+def ordered(name: str, column: str, *, descending: bool, from_end: bool = False, **parts: str) -> sql.Composed:
     """Return the named query of a view's items with its places filled in.
 
     `{matches}` is the filter, `{exact}` says whose code is the search text; `{column}` and `{order}` come from the
-    query `order_by_<column>`. Of the other parts each is what the query of that name says; in it `{beyond}` compares
-    with a value: "is after it in this order". Missing values are last, and equal ones are in the order of id. Neither
-    is said where there are none: an index gives the order in both directions.
+    query `order_by_<column>`. `{places}` is the same order of rows that have `is_exact`, `key` and `id`, and `{walk}`
+    that order or, `from_end`, its reverse. Of the other parts each is what the query of that name says; in it
+    `{beyond}` compares with a value: "is after it in this order".
     """
     value = sql.SQL(_literal(f"order_by_{column}"))
-    order = value + _DIRECTIONS[descending]
-    if may_be_missing(column):
-        order += _GAPS_LAST
-    if column not in _UNIQUE:
-        order += sql.SQL(", id")
     beyond = sql.SQL("<" if descending else ">")
     return sql.SQL(_literal(name)).format(
         matches=sql.SQL(_literal("matches")),
         exact=sql.SQL(_literal("exact")),
         column=value,
-        order=order,
+        order=_order(value, column, descending=descending),
+        places=_places(column, descending=descending, reverse=False),
+        walk=_places(column, descending=descending, reverse=from_end),
         **{place: sql.SQL(_literal(part)).format(column=value, beyond=beyond) for place, part in parts.items()},
     )
+
+
+def _places(column: str, *, descending: bool, reverse: bool) -> sql.Composed:
+    exact = sql.SQL("is_exact") + _DIRECTIONS[not reverse] + sql.SQL(", ")
+    return exact + _order(sql.SQL("key"), column, descending=descending, reverse=reverse)
+
+
+def _order(value: sql.SQL, column: str, *, descending: bool, reverse: bool = False) -> sql.Composed:
+    """Missing values are last, and equal ones are in the order of id. Neither is said where there are none.
+
+    So an index gives the order in both directions.
+    """
+    order = value + _DIRECTIONS[descending != reverse]
+    if may_be_missing(column):
+        order += _GAPS[reverse]
+    if not is_unique(column):
+        order += sql.SQL(", id") + _DIRECTIONS[reverse]
+    return order
 
 
 def _literal(name: str) -> LiteralString:

@@ -12,14 +12,14 @@ from webapp.database import Pool, fetch
 from webapp.difference import Entry, Partial, Snapshot
 from webapp.history import LoggedChange
 from webapp.items import FIELDS, Item
-from webapp.queries import QUERIES, ordered
+from webapp.queries import QUERIES, is_unique, ordered
 from webapp.rendering import Renderer, build
 from webapp.tallies import Tallies
 from webapp.tally import Figures, Tally
 from webapp.views import ALL_ITEMS, PAGE_ROWS, View
-from webapp.window import Order, Place, Window
+from webapp.window import Order, Place, Stretch, Window
 
-FEW = 0.25  # of all items are sorted sooner than an order's index leads to fifty of them, in the worst case
+NEAR = 10_000  # items are looked at in the order of an index as soon as thousands that match are sorted
 CACHED_ROWS = 50_000  # a thousand different views show so many
 
 
@@ -47,11 +47,11 @@ class ItemList:
     async def read(self, *, certain: bool = True) -> "Listing":
         """Read the page of rows, after their number; `certain`: see `Tallies.figures`."""
         matches = (await self._figures(certain=certain)).items
-        tally = await self._find_tally()
         page = min(self.view.page, count_pages(matches))
-        parameters = {**tally.matcher.parameters, "page_rows": PAGE_ROWS, "offset": (page - 1) * PAGE_ROWS}
-        rows = await fetch(self._pool, self._query(matches), parameters)
-        window = self._window(rows, page, tally.matcher.needle)
+        stretch = Stretch.of_page(page, matches, PAGE_ROWS)
+        tally = await self._find_tally()
+        rows = await self._rows(tally, stretch, matches)
+        window = self._window(rows, page, tally.matcher.needle, stretch)
         return Listing(tuple(map(Item.from_row, rows)), matches, page, window)
 
     def render(self, listing: "Listing") -> Snapshot:
@@ -98,15 +98,24 @@ class ItemList:
     async def _figures(self, *, certain: bool = True) -> Figures:
         return await self._tallies.figures(await self._find_tally(), certain=certain)
 
-    def _query(self, matches: int) -> Any:
-        """An index gives the order of names, but where few match all of them may come last in it."""
+    async def _rows(self, tally: Tally, stretch: Stretch, matches: int) -> list[dict[str, Any]]:
+        """An index gives the order of names, but all that matches a search may come last in it."""
         view = self.view
-        order = partial(ordered, column=view.column, descending=view.descending)
-        if (view.q or view.low) and self._tallies.are_few(matches, FEW):
-            return order("view_items", found="all_first")
-        return order("view_items_of_many") if view.q else order("view_items", found="in_order")
+        order = partial(ordered, column=view.column, descending=view.descending, from_end=stretch.from_end)
+        parameters = {**tally.parameters, "page_rows": stretch.rows, "offset": stretch.offset, "near": NEAR}
+        if view.filter.is_scattered and tally.ids is None and self._is_near(stretch, matches):
+            rows = await fetch(self._pool, order("view_items_near"), parameters)
+            if len(rows) == stretch.rows:
+                return rows
+        found = "all_first" if view.low else "in_order"
+        return await fetch(self._pool, order("view_items", found=found), parameters)
 
-    def _window(self, rows: Sequence[Mapping[str, Any]], page: int, needle: str) -> Window:
+    def _is_near(self, stretch: Stretch, matches: int) -> bool:
+        """Whether the rows are found soon in the order of an index, if what matches is spread over it evenly."""
+        items = self._tallies.items
+        return items is not None and is_unique(self.view.column) and 2 * stretch.end * items < matches * NEAR
+
+    def _window(self, rows: Sequence[Mapping[str, Any]], page: int, needle: str, stretch: Stretch) -> Window:
         """A page that is not full ends with the list, and so does one that stands for a page beyond it."""
         starts_after_others = rows and page > 1
         ends_before_others = len(rows) == PAGE_ROWS and page == self.view.page
@@ -115,6 +124,7 @@ class ItemList:
             frozenset(row["id"] for row in rows),
             first=Place.of(rows[0]) if starts_after_others else None,
             last=Place.of(rows[-1]) if ends_before_others else None,
+            from_end=stretch.from_end,
         )
 
 

@@ -8,7 +8,7 @@ from weakref import WeakValueDictionary
 from webapp.database import Pool, fetch
 from webapp.matching import Matcher
 from webapp.queries import filled
-from webapp.tally import Figures, Horizon, Tally
+from webapp.tally import KEPT_IDS, Figures, Horizon, Tally
 from webapp.views import ALL_ITEMS, Filter
 
 RECENT_TALLIES = 100
@@ -28,9 +28,10 @@ class Tallies:
     def __iter__(self) -> Iterator[Tally]:
         return iter(list(self._tallies.values()))
 
-    def are_few(self, matches: int, share: float) -> bool:
-        """Whether they are at most this share of all items; also while nobody has counted those."""
-        return self._totals.figures is None or matches <= self._totals.figures.items * share
+    @property
+    def items(self) -> int | None:
+        """How many items there are; None while nobody has counted them."""
+        return self._totals.figures.items if self._totals.figures else None
 
     async def of(self, wanted: Filter) -> Tally:
         """Return the tally of a filter; it goes on as long as somebody holds it."""
@@ -54,9 +55,10 @@ class Tallies:
     async def _count(self, tally: Tally) -> Figures:
         tally.begin_count()
         try:
-            (row,) = await fetch(self._pool, _FIGURES, tally.matcher.parameters)
+            kept = KEPT_IDS if tally.matcher.filter.is_scattered else 0
+            (row,) = await fetch(self._pool, _FIGURES, {**tally.matcher.parameters, "kept": kept})
             counted = Figures(row["items"], int(row["units"]), row["low"])
-            tally.end_count(counted, Horizon.parse(row["snapshot"]))
+            tally.end_count(counted, Horizon.parse(row["snapshot"]), row["ids"])
         finally:
             tally.stop_count()
         return tally.figures or counted

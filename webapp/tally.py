@@ -1,14 +1,16 @@
-"""How many items match a filter: counted once, and from then on kept from the change feed."""
+"""How many items match a filter, and if few, which: counted once, and from then on kept from the change feed."""
 
 import asyncio
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 from webapp.changes import Change, Changes, ItemState
 from webapp.matching import Matcher
 from webapp.window import Moves, Order
+
+KEPT_IDS = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,17 +50,24 @@ class Horizon:
 class Tally:
     """The figures of a filter. `figures` is None while nobody has counted, or something has made the count void.
 
-    The count is read together with the snapshot it was made in. A change that the snapshot sees is in it already,
-    whenever the feed tells it; every other one is added. So counting and hearing may overlap in any way.
+    `ids` are the items that match, or None where they are too many, or not known. Both are read together with the
+    snapshot they were found in. A change that the snapshot sees is in them already, whenever the feed tells it; every
+    other one is added. So counting and hearing may overlap in any way.
     """
 
     def __init__(self, matcher: Matcher) -> None:
         self.matcher = matcher
         self.figures: Figures | None = None
+        self.ids: set[int] | None = None
         self.counted_at = float("-inf")
         self.counting = asyncio.Lock()
         self._horizon = Horizon(0)
         self._heard_meanwhile: list[Change] | None = None
+
+    @property
+    def parameters(self) -> Mapping[str, Any]:
+        """The parameters of the query `matches`, which so looks at no other items than those that can match."""
+        return {**self.matcher.parameters, "ids": None if self.ids is None else list(self.ids)}
 
     def seen(self, changes: Changes) -> tuple[Change, ...]:
         """Return the changes as one who looks through the filter sees them; found out once for all views."""
@@ -83,16 +92,17 @@ class Tally:
 
     def make_void(self) -> None:
         """Forget the figures, also those that are being counted: changes were not told one by one."""
-        self.figures = self._heard_meanwhile = None
+        self.figures = self.ids = self._heard_meanwhile = None
 
     def begin_count(self) -> None:
         """Say that the items are about to be counted: what is heard from now on may not be in the count."""
         self._heard_meanwhile = []
 
-    def end_count(self, figures: Figures, horizon: Horizon) -> None:
+    def end_count(self, figures: Figures, horizon: Horizon, ids: Collection[int] | None) -> None:
         """Take over what was counted in a snapshot, and add what was heard meanwhile."""
         if self._heard_meanwhile is not None:  # else the count is void
             self.figures, self._horizon, self.counted_at = figures, horizon, time.monotonic()
+            self.ids = None if ids is None else set(ids)
             self._add(self._heard_meanwhile)
 
     def stop_count(self) -> None:
@@ -103,8 +113,20 @@ class Tally:
         for change in changes:
             if self.figures is None:
                 return
-            if not self._horizon.sees(change.xid):
-                self.figures = None if change.item_id is None else self.figures.after(change)
+            if self._horizon.sees(change.xid):
+                continue
+            if change.item_id is None:
+                self.figures = self.ids = None
+            else:
+                self.figures = self.figures.after(change)
+                self._add_id(change.item_id, matches=change.after is not None)
+
+    def _add_id(self, item_id: int, *, matches: bool) -> None:
+        if self.ids is None:
+            return
+        (self.ids.add if matches else self.ids.discard)(item_id)
+        if len(self.ids) > KEPT_IDS:
+            self.ids = None
 
 
 _NONE = Figures()

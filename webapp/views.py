@@ -20,6 +20,11 @@ class Filter:
     location: str = ""
     low: bool = False
 
+    @property
+    def is_scattered(self) -> bool:
+        """Whether what is wanted may stand anywhere in any order; an index holds the items of a location together."""
+        return bool(self.q or self.low)
+
 
 ALL_ITEMS = Filter()
 

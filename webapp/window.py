@@ -89,6 +89,29 @@ class Moves:
         return cls(frozenset(stay), tuple(move))
 
 
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """So many rows of a list after an offset; both are counted from its end where that is nearer."""
+
+    offset: int
+    rows: int
+    from_end: bool
+
+    @classmethod
+    def of_page(cls, page: int, matches: int, page_rows: int) -> Self:
+        """Return where a page of a list is: one that is there, or the first of an empty one."""
+        before = (page - 1) * page_rows
+        after = max(0, matches - before - page_rows)
+        if after < before:
+            return cls(after, min(page_rows, matches - before), from_end=True)
+        return cls(before, page_rows, from_end=False)
+
+    @property
+    def end(self) -> int:
+        """How many rows there are up to its end."""
+        return self.offset + self.rows
+
+
 class Side(IntEnum):
     """Where an item stands as seen from a window. One that does not match moves no row, as if it came after all."""
 
@@ -99,12 +122,16 @@ class Side(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """The items shown, and the places between which they are all there are; None: no item comes before, or after."""
+    """The items shown, and the places between which they are all there are; None: no item comes before, or after.
+
+    If they were counted off from the end, another number of items means others are to be shown.
+    """
 
     order: Order
     ids: frozenset[int]
     first: Place | None
     last: Place | None
+    from_end: bool
 
     def touch(self, moves: Moves) -> Touch:
         """Say what changes can alter: not the rows, if they leave what is not shown before, or after, them."""
@@ -122,7 +149,9 @@ class Window:
         before, after = self._side(change.item_id, change.before), self._side(change.item_id, change.after)
         if before != after or before is Side.INSIDE:
             return Touch.ALL
-        return Touch.NOTHING if change.before and change.after else Touch.FIGURES
+        if change.before and change.after:
+            return Touch.NOTHING
+        return Touch.ALL if self.from_end else Touch.FIGURES
 
     def _side(self, item_id: int, state: ItemState | None) -> Side:
         if state is None:

@@ -4,67 +4,69 @@ SELECT public.inventory_fold(%(text)s) AS folded;
 
 -- view_items --
 -- The items on one page of a view in its order, first the one whose code is the search text; each with what its place
--- is made of. Where few match they are all found first: an order's index could lead past all others.
+-- is made of. Only numbers and places are sorted; what else is shown is looked up for each on the page (LIMIT 1 keeps
+-- that from becoming a join that reads all items).
 WITH matching AS {found} (
-    SELECT id, name, quantity, unit, location, reorder_level, code, version, updated_at
+    SELECT id, {column} AS key, {exact} AS is_exact
       FROM public.inventory
-     WHERE {matches})
-SELECT id, name, quantity, unit, location, reorder_level, code, version, updated_at,
-       {column} AS key,
-       {exact} AS is_exact
-  FROM (SELECT *
-          FROM matching
-         ORDER BY {exact} DESC, {order}
+     WHERE {matches}),
+page AS (
+    SELECT *
+      FROM matching
+     ORDER BY {walk}
+     LIMIT %(page_rows)s
+    OFFSET %(offset)s)
+SELECT item.*, key, is_exact
+  FROM page
+ CROSS JOIN LATERAL (
+       SELECT id, name, quantity, unit, location, reorder_level, code, version, updated_at
+         FROM public.inventory
+        WHERE inventory.id = page.id
+        LIMIT 1) AS item
+ ORDER BY {places};
+
+-- view_items_near --
+-- The same as far as it is found among the first %(near)s of all items in the order, which an index gives; fewer rows
+-- if it is not, and none if there is an item whose code is the search text.
+WITH near AS (
+    SELECT *, {column} AS key, FALSE AS is_exact
+      FROM public.inventory
+     ORDER BY {walk}
+     LIMIT %(near)s)
+SELECT *
+  FROM (SELECT id, name, quantity, unit, location, reorder_level, code, version, updated_at, key, FALSE AS is_exact
+          FROM near
+         WHERE {matches}
+           AND (%(needle)s = ''
+                OR NOT EXISTS (SELECT FROM public.inventory WHERE public.inventory_fold(code) COLLATE "C" = %(needle)s))
+         ORDER BY {walk}
          LIMIT %(page_rows)s
         OFFSET %(offset)s) AS page
- ORDER BY is_exact DESC, {order};
-
--- view_items_of_many --
--- The same where so many match a search text that the order's index leads to fifty of them soon. The one whose code it
--- is comes by itself, and where there is none, or it is on a page before, one more of the others is passed over.
-WITH matching AS NOT MATERIALIZED (
-         SELECT id, name, quantity, unit, location, reorder_level, code, version, updated_at
-           FROM public.inventory
-          WHERE {matches}),
-     exact AS MATERIALIZED (
-         SELECT *
-           FROM matching
-          WHERE public.inventory_fold(code) COLLATE "C" = %(needle)s)
-SELECT id, name, quantity, unit, location, reorder_level, code, version, updated_at,
-       {column} AS key,
-       {exact} AS is_exact
-  FROM (SELECT *
-          FROM exact
-         WHERE %(offset)s = 0
-         UNION ALL
-        (SELECT *
-           FROM matching
-          WHERE id IS DISTINCT FROM (SELECT id FROM exact)
-          ORDER BY {order}
-          LIMIT %(page_rows)s + 1
-         OFFSET greatest(%(offset)s - 1, 0))) AS page
- ORDER BY is_exact DESC, {order}
- LIMIT %(page_rows)s
-OFFSET (SELECT (%(offset)s > 0 AND NOT EXISTS (SELECT FROM exact))::int);
+ ORDER BY {places};
 
 -- exact --
 -- Whether an item's code is the search text.
-(%(needle)s <> '' AND public.inventory_fold(code) IS NOT DISTINCT FROM %(needle)s)
+(%(needle)s <> '' AND id IS NOT DISTINCT FROM (
+    SELECT id FROM public.inventory WHERE public.inventory_fold(code) COLLATE "C" = %(needle)s))
 
 -- figures --
--- One row: the items that match a filter in three numbers, and the snapshot they were counted in.
+-- One row: the items that match a filter in three numbers, which they are if they are fewer than %(kept)s, and
+-- the snapshot they were counted in.
 SELECT count(*) AS items,
        coalesce(sum(quantity), 0)::numeric AS units,
        count(*) FILTER (WHERE quantity <= reorder_level) AS low,
+       CASE WHEN count(*) < %(kept)s THEN coalesce(array_agg(id) FILTER (WHERE %(kept)s > 0), ARRAY[]::bigint[]) END AS ids,
        pg_current_snapshot()::text AS snapshot
   FROM public.inventory
  WHERE {matches};
 
 -- matches --
 -- The condition of a view's filter. The pattern is the search text with anything around it: a trigram index serves it.
+-- The ids, where they are known, are those of all items that can match.
 (%(needle)s = '' OR public.inventory_searchable(name, code) COLLATE "C" LIKE %(pattern)s)
 AND (%(location)s = '' OR location = %(location)s)
 AND (NOT %(low)s OR quantity <= reorder_level)
+AND (%(ids)s::bigint[] IS NULL OR id = ANY (%(ids)s::bigint[]))
 
 -- order_by_name --
 public.inventory_fold(name) COLLATE "C"
@@ -219,5 +221,5 @@ SELECT location
 MATERIALIZED
 
 -- in_order --
--- What matches is looked for in the order, as far as an index gives it.
+-- What matches is looked for in the order, if an index gives it.
 NOT MATERIALIZED

@@ -2,7 +2,8 @@
 
 import random
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
 
@@ -10,21 +11,31 @@ import psycopg
 import pytest
 from psycopg.rows import dict_row
 
-from webapp import sources
+from webapp import sources, tallies, tally
 from webapp.changes import Change, Changes, Touch
 from webapp.database import Database, Pool, fetch, open_pool
 from webapp.matching import Matcher
-from webapp.queries import QUERIES, ordered
+from webapp.queries import QUERIES, filled, ordered
 from webapp.rendering import Renderer
 from webapp.settings import Settings
 from webapp.sources import ItemList, Pieces
 from webapp.tallies import Tallies
+from webapp.tally import Tally
 from webapp.views import ALL_ITEMS, SORTS, View
-from webapp.window import Side, Window
+from webapp.window import Side, Stretch, Window
 
 LETTERS = ["a", "A", "b", "Ä", "ä", "ß", "ς", "σ", "İ", "%", "_", "\\", "🍏", "é", "e\u0301", "0"]
 COLUMNS = ("name", "quantity", "unit", "location", "reorder_level", "code")
 Chance = random.Random
+
+
+@pytest.fixture(autouse=True)
+def _small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages of three rows, and so few numbers kept that searches are done in every way there is."""
+    monkeypatch.setattr(sources, "PAGE_ROWS", 3)
+    monkeypatch.setattr(sources, "NEAR", 10)
+    for module in (tallies, tally):
+        monkeypatch.setattr(module, "KEPT_IDS", 8)
 
 
 @pytest.fixture
@@ -79,31 +90,33 @@ def changes_since(database: psycopg.Connection, cursor: object) -> Changes:
 
 
 async def counted(pool: Pool) -> Tallies:
-    """Return tallies of now, the total among them: with it a view knows whether many match."""
-    tallies = Tallies(pool)
-    await tallies.figures(await tallies.of(ALL_ITEMS))
-    return tallies
+    """Return tallies of now, the total among them: with it a view knows which part of all matches."""
+    counts = Tallies(pool)
+    await counts.figures(await counts.of(ALL_ITEMS))
+    return counts
 
 
 async def touches(
     database: psycopg.Connection, pool: Pool, chance: Chance, tables: int
-) -> AsyncIterator[tuple[Touch, bool]]:
+) -> AsyncGenerator[tuple[Touch, bool], None]:
     """Yield for random tables, views and changes what is touched, and whether reading so much makes the view right."""
     pieces = Pieces(Renderer(Settings().timezone))
     for _ in range(tables):
         database.execute("TRUNCATE inventory RESTART IDENTITY")
         for _ in range(chance.choice([0, 3, 30, 30])):
             insert(database, chance)
-        tallies = await counted(pool)
-        shown = [ItemList(random_view(chance), pool, tallies, pieces) for _ in range(12)]
+        counts = await counted(pool)
+        shown = [ItemList(random_view(chance), pool, counts, pieces) for _ in range(12)]
         for each in shown:
             await each.load(Touch.ALL)
         row = database.execute("SELECT pg_current_snapshot()::text").fetchone()
         for _ in range(chance.choice([1, 1, 3])):
             chance.choice([insert, update, delete])(database, chance)
         changes = changes_since(database, row[0] if row else None)
-        for tally in tallies:
-            tally.hear(changes)
+        for each in shown[::2]:
+            await each.load(Touch.ALL)  # what is there already, counted by what was told before
+        for each_count in counts:
+            each_count.hear(changes)
         counted_now = await counted(pool)
         for each in shown:
             touch = each.touched_by(changes)
@@ -112,10 +125,16 @@ async def touches(
             yield touch, each._listing == await ItemList(each.view, pool, counted_now, pieces).read()
 
 
-async def test_reading_what_is_touched_makes_a_view_right(
-    shared: psycopg.Connection, pool: Pool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sources, "PAGE_ROWS", 3)
+async def goes_wrong(database: psycopg.Connection, pool: Pool) -> bool:
+    """Whether some view is not made right."""
+    async with aclosing(touches(database, pool, random.Random(1), tables=50)) as met:
+        async for _, is_right in met:
+            if not is_right:
+                return True
+    return False
+
+
+async def test_reading_what_is_touched_makes_a_view_right(shared: psycopg.Connection, pool: Pool) -> None:
     met: Counter[Touch] = Counter()
     async for touch, is_right in touches(shared, pool, random.Random(1), tables=50):
         met[touch] += 1
@@ -126,18 +145,31 @@ async def test_reading_what_is_touched_makes_a_view_right(
 async def test_the_control_a_window_that_takes_what_comes_before_it_for_its_own_is_caught(
     shared: psycopg.Connection, pool: Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sources, "PAGE_ROWS", 3)
     side = Window._side
     monkeypatch.setattr(Window, "_side", lambda *given: side(*given) or Side.AFTER)
-    assert not all([is_right async for _, is_right in touches(shared, pool, random.Random(1), tables=15)])
+    assert await goes_wrong(shared, pool)
 
 
 async def test_the_control_a_filter_that_forgets_what_was_low_is_caught(
     shared: psycopg.Connection, pool: Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sources, "PAGE_ROWS", 3)
     monkeypatch.setattr(Changes, "has_low", property(lambda changes: False))
-    assert not all([is_right async for _, is_right in touches(shared, pool, random.Random(1), tables=15)])
+    assert await goes_wrong(shared, pool)
+
+
+async def test_the_control_a_page_counted_off_from_an_end_that_moves_is_caught(
+    shared: psycopg.Connection, pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    of = Window._touch_of_move
+    monkeypatch.setattr(Window, "_touch_of_move", lambda self, change: of(replace(self, from_end=False), change))
+    assert await goes_wrong(shared, pool)
+
+
+async def test_the_control_numbers_that_new_items_are_not_added_to_are_caught(
+    shared: psycopg.Connection, pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tally.Tally, "_add_id", lambda *given, **named: None)
+    assert await goes_wrong(shared, pool)
 
 
 async def test_all_ways_to_find_a_page_find_the_same(shared: psycopg.Connection, pool: Pool) -> None:
@@ -146,21 +178,39 @@ async def test_all_ways_to_find_a_page_find_the_same(shared: psycopg.Connection,
     for _ in range(40):
         insert(shared, chance)
     exact = [row[0] for row in shared.execute("SELECT code FROM inventory WHERE code IS NOT NULL LIMIT 20").fetchall()]
-    for _ in range(100):
+    codes = {row[0] for row in shared.execute("SELECT inventory_fold(code) FROM inventory").fetchall()}
+    met: Counter[bool] = Counter()
+    for _ in range(60):
         view = replace(random_view(chance), q=chance.choice([*exact, *LETTERS]))
-        matcher = await Matcher.of(view.filter, pool)
-        parameters = {**matcher.parameters, "page_rows": 3, "offset": chance.choice([0, 0, 3, 6])}
+        count = Tally(await Matcher.of(view.filter, pool))
         order: dict[str, Any] = {"column": view.column, "descending": view.descending}
-        few, in_order = (ordered("view_items", **order, found=found) for found in ("all_first", "in_order"))
-        rows = await fetch(pool, few, parameters)
-        assert await fetch(pool, in_order, parameters) == rows
-        assert await fetch(pool, ordered("view_items_of_many", **order), parameters) == rows
+        (figures,) = await fetch(pool, filled("figures", matches="matches"), {**count.parameters, "kept": 1000})
+        count.ids = set(figures["ids"])
+        assert len(count.ids) == figures["items"]
+        whole = {**count.matcher.parameters, "page_rows": 40, "offset": 0, "near": 40}
+        rows = await fetch(pool, ordered("view_items", **order, found="in_order"), whole)
+        near = await fetch(pool, ordered("view_items_near", **order), whole)
+        assert near == ([] if count.matcher.needle in codes else rows)
+        for page in range(1, -(-len(rows) // 3) + 1):
+            stretch = Stretch.of_page(page, len(rows), 3)
+            parameters = {**count.parameters, "page_rows": stretch.rows, "offset": stretch.offset}
+            for found in ("all_first", "in_order"):
+                query = ordered("view_items", **order, found=found, from_end=stretch.from_end)
+                assert await fetch(pool, query, parameters) == rows[3 * (page - 1) : 3 * page]
+            met[stretch.from_end] += 1
+    assert min(met[True], met[False]) > 20
 
 
-async def test_while_nobody_has_counted_all_items_any_number_may_be_few(shared: psycopg.Connection, pool: Pool) -> None:
-    assert Tallies(pool).are_few(5, 0.25)
-    shared.execute("TRUNCATE inventory RESTART IDENTITY")
-    shared.execute("INSERT INTO inventory (name, quantity) SELECT 'item ' || n, n FROM generate_series(1, 16) AS n")
-    tallies = await counted(pool)
-    assert tallies.are_few(4, 0.25)
-    assert not tallies.are_few(5, 0.25)
+@pytest.mark.parametrize(
+    ("matches", "page", "stretch"),
+    [
+        (0, 1, Stretch(0, 3, from_end=False)),
+        (2, 1, Stretch(0, 3, from_end=False)),
+        (4, 2, Stretch(0, 1, from_end=True)),
+        (6, 2, Stretch(0, 3, from_end=True)),
+        (9, 2, Stretch(3, 3, from_end=False)),
+        (10, 3, Stretch(1, 3, from_end=True)),
+    ],
+)
+def test_a_page_is_counted_off_from_the_nearer_end(matches: int, page: int, stretch: Stretch) -> None:
+    assert Stretch.of_page(page, matches, 3) == stretch

@@ -63,13 +63,14 @@ class World:
         told, self.untold = self.untold, []
         return Changes(tuple(sorted(told, key=lambda change: change.id)))
 
-    def count(self, matcher: Matcher) -> tuple[Figures, Horizon]:
-        figures = Figures()
+    def count(self, matcher: Matcher) -> tuple[Figures, Horizon, set[int]]:
+        figures, ids = Figures(), set()
         inserts = (Change(0, 0, "insert", item_id, None, item) for item_id, item in self.items.items())
         for change in inserts:
             for seen in matcher.seen(Changes((change,))):
                 figures = figures.after(seen)
-        return figures, Horizon(self._xid + 1, frozenset(self.open))
+                ids.add(seen.item_id or 0)
+        return figures, Horizon(self._xid + 1, frozenset(self.open)), ids
 
     def _log(self, xid: int, item_id: int | None, before: ItemState | None, after: ItemState | None) -> None:
         self._id += 1
@@ -91,10 +92,13 @@ def stir(world: World, chance: random.Random) -> None:
         world.write(xid, chance.randrange(4), chance.choice([after, after, None]))
 
 
-def figures_of_a_history(chance: random.Random, wanted: Filter) -> Iterator[tuple[Figures, Figures]]:
-    """Yield a tally's figures and the true ones, each time that all was told and nobody counts."""
+Known = tuple[Figures, set[int] | None]
+
+
+def figures_of_a_history(chance: random.Random, wanted: Filter) -> Iterator[tuple[Known, Known]]:
+    """Yield a tally's figures and ids, and the true ones, each time that all was told and nobody counts."""
     world, tally = World(), Tally(Matcher(wanted, wanted.q))
-    counted: tuple[Figures, Horizon] | None = None
+    counted: tuple[Figures, Horizon, set[int]] | None = None
     is_counting = False
     for _ in range(60):
         stir(world, chance)
@@ -111,7 +115,8 @@ def figures_of_a_history(chance: random.Random, wanted: Filter) -> Iterator[tupl
                 tally.stop_count()
                 is_counting, counted = False, None
         if not is_counting and not world.untold and tally.figures:
-            yield tally.figures, world.count(tally.matcher)[0]
+            figures, _, ids = world.count(tally.matcher)
+            yield (tally.figures, tally.ids), (figures, ids)
 
 
 @given(st.integers(), st.sampled_from(FILTERS))
@@ -128,25 +133,38 @@ def test_the_control_that_does_not_ask_what_the_count_has_seen_is_wrong(monkeypa
 
 def test_the_histories_are_worth_the_name() -> None:
     histories = [list(figures_of_a_history(random.Random(seed), FILTERS[0])) for seed in range(50)]
-    assert sum(true.items > 0 for history in histories for _, true in history) > 100
+    assert sum(figures.items > 0 for history in histories for _, (figures, _) in history) > 100
 
 
 def test_a_count_that_became_void_meanwhile_is_not_taken_over() -> None:
     tally = Tally(Matcher(Filter(), ""))
     tally.begin_count()
     tally.make_void()
-    tally.end_count(Figures(3), Horizon(100))
+    tally.end_count(Figures(3), Horizon(100), {1, 2, 3})
     assert tally.figures is None
 
 
 def test_a_count_that_failed_leaves_the_figures_there_were() -> None:
     tally = Tally(Matcher(Filter(), ""))
     tally.begin_count()
-    tally.end_count(Figures(3, 30), Horizon(100))
+    tally.end_count(Figures(3, 30), Horizon(100), {1, 2, 3})
     tally.begin_count()
     tally.stop_count()
     tally.hear(Changes((Change(1, 100, "insert", 4, None, state("plums", 5, level=5)),)))
     assert tally.figures == Figures(4, 35, 1)
+    assert tally.ids == {1, 2, 3, 4}
+
+
+def test_ids_that_become_too_many_are_forgotten_and_the_figures_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("webapp.tally.KEPT_IDS", 3)
+    tally = Tally(Matcher(Filter(), ""))
+    tally.begin_count()
+    tally.end_count(Figures(3, 30), Horizon(100), {1, 2, 3})
+    tally.stop_count()
+    tally.hear(Changes((Change(1, 100, "insert", 4, None, state("plums", 5)),)))
+    tally.hear(Changes((Change(2, 101, "delete", 4, state("plums", 5), None),)))
+    assert tally.figures == Figures(3, 30)
+    assert tally.ids is None
 
 
 def test_a_snapshot_is_read_as_the_server_writes_it() -> None:
