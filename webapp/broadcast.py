@@ -5,7 +5,7 @@ import logging
 import time
 from collections.abc import Iterable
 
-from webapp.client import Client, Refusal
+from webapp.client import Client, Moment, Refusal
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ class Broadcast:
 
     def _serve(self, clients: list[Client]) -> None:
         """Write to a slice of the clients: one loop, for every call counts ten thousand times."""
-        now = time.monotonic()
+        moment = Moment(now := time.monotonic(), {})
         frames = wire_bytes = 0
         for client in clients:
             try:
@@ -56,7 +56,7 @@ class Broadcast:
                     client.wait(connection.behind_since, now)
                 elif client.not_before > now:
                     self._postpone(client)
-                elif lacking := client.take():
+                elif lacking := client.take(moment):
                     connection.write(lacking)
                     frames += len(lacking.texts)
                     wire_bytes += len(lacking.wire)

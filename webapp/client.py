@@ -1,10 +1,10 @@
 """The client at the other end of a WebSocket: what it may send, and how long it may take to read."""
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Protocol, Self
+from typing import Any, NamedTuple, Protocol, Self
 
 from websockets.frames import Frame, Opcode
 
@@ -71,6 +71,14 @@ class Waker(Protocol):
         """Note that there may be something to write to clients."""
 
 
+class Moment(NamedTuple):
+    """A moment of the broadcast, in which nothing changes: what is found out for one client holds for all like it."""
+
+    now: float
+    """`time.monotonic`."""
+    found: dict[Hashable, Any]
+
+
 class Client:
     """What a page and a program have in common. What it lacks is taken when it can be written, never kept for it."""
 
@@ -117,7 +125,7 @@ class Client:
     def hear(self, text: str) -> None:
         """Act upon a message. Raises `Refusal`."""
 
-    def take(self) -> Frames | None:
+    def take(self, moment: Moment) -> Frames | None:
         """Return what the client lacks and count it as had; None: nothing at the moment. Raises `Refusal`."""
         raise NotImplementedError
 

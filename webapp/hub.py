@@ -168,8 +168,8 @@ class Hub:
         self.payloads.add(payload)
 
     def _views(self) -> Iterator[LiveView]:
+        yield self._summary  # first, as every page waits for it
         yield from self._items.values()
-        yield self._summary
 
     def _live(self, view: View | ItemView) -> LiveView:
         self._idle.pop(view, None)

@@ -7,7 +7,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable
 from contextlib import AbstractAsyncContextManager, nullcontext
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import psycopg
 
@@ -21,6 +21,7 @@ REFRESH_BURST = 2
 RECENT_SNAPSHOTS = 20
 CERTAIN_FOR_S = 1.7
 RETRY_S = (0.1, 1.0)
+TOGETHER_S = 0.02  # so long what one view shows is kept back for what another one is about to show
 
 Turn = Callable[[], AbstractAsyncContextManager[object]]
 
@@ -62,6 +63,7 @@ class LiveView:
         self._refreshing: asyncio.Task[None] | None = None
         self._current_as_of = float("-inf")
         self._next_refresh_at = 0.0
+        self._expected_until = float("-inf")
         self.refreshes_started = 0
         self.refreshes_finished = 0
         self.watchers: dict[Hashable, None] = {}  # in order of joining
@@ -91,6 +93,10 @@ class LiveView:
         """Whether all that was heard is in what is shown."""
         return not self._dirty and self._refreshing is None
 
+    def is_about_to_show(self) -> bool:
+        """Whether a refresh that began a moment ago has not come to its end: pages will be woken, and wait so long."""
+        return time.monotonic() < self._expected_until
+
     def close(self) -> None:
         """Stop refreshing."""
         if self._refreshing is not None:
@@ -102,17 +108,17 @@ class LiveView:
         if self._dirty or revision not in self._recent:
             self.touch()
         self._wake((watcher,))
-        return Cursor(self, revision, not_before=self.refreshes_started + 1 if self._dirty else 0)
+        return Cursor(self, revision, self.refreshes_started + 1 if self._dirty else 0)
 
     def unwatch(self, watcher: Hashable) -> None:
         """Forget a watcher."""
         self.watchers.pop(watcher, None)
 
-    def frame_since(self, revision: str) -> tuple[str | None, str]:
-        """Return the frame for a page that shows `revision`, None if it shows all, and the newest revision."""
+    def frame_since(self, revision: str) -> tuple[str, str]:
+        """Return the frame for a page that shows `revision`, "" if it shows all, and the newest revision."""
         newest = self._snapshot
         if newest is None or revision == newest.revision:
-            return None, revision
+            return "", revision
         old = self._recent.get(revision)
         key = revision if old else ""  # clients may claim any revision: whatever is unknown shares one frame
         if key not in self._frames:
@@ -147,11 +153,15 @@ class LiveView:
         touch, self._dirty = self._dirty, Touch.NOTHING
         self.refreshes_started += 1
         started_at = time.monotonic()
+        self._expected_until = started_at + TOGETHER_S
+        patience = asyncio.get_running_loop().call_later(TOGETHER_S, self._wake, self.watchers)
         meanwhile = self._heard_meanwhile = []
         try:
             self._show(await self._source.load(touch))
+            patience.cancel()
         finally:
             self._heard_meanwhile = None
+            self._expected_until = float("-inf")
         self._current_as_of = started_at
         for changes in meanwhile:
             self.hear(changes)
@@ -184,23 +194,21 @@ def _log_failure(error: Exception) -> None:
         logger.error("a view cannot be shown", exc_info=error)
 
 
-class Cursor:
+class Cursor(NamedTuple):
     """What one page shows of a live view. A page that was away, is slow or is new differs only in its revision."""
 
-    __slots__ = ("_not_before", "_revision", "view")
+    view: LiveView
+    revision: str
+    not_before: int = 0
+    """The refresh to wait for; 0: none."""
 
-    def __init__(self, view: LiveView, revision: str, *, not_before: int) -> None:
-        self.view = view
-        self._revision = revision
-        self._not_before = not_before
-
-    def take_frame(self) -> str | None:
-        """Return the frame that brings the page to the newest snapshot, and move there; None: nothing to send."""
-        if self.view.refreshes_finished < self._not_before:
-            return None
-        frame, self._revision = self.view.frame_since(self._revision)
-        return frame
+    def advance(self) -> "tuple[str, Cursor]":
+        """Return the frame that brings the page to the newest snapshot, "" if it is there, and where it then is."""
+        if self.view.refreshes_finished < self.not_before:
+            return "", self
+        frame, revision = self.view.frame_since(self.revision)
+        return frame, Cursor(self.view, revision)
 
     def count_waiting(self) -> int | None:
         """Count the entries that a frame would change, come or leave; None: it is not known how many."""
-        return self.view.changed_since(self._revision)
+        return self.view.changed_since(self.revision)

@@ -2,9 +2,9 @@
 
 import json
 import time
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
-from webapp.client import POLICY_VIOLATION, Client, Frames, Refusal, Waker, framed
+from webapp.client import POLICY_VIOLATION, Client, Frames, Moment, Refusal, Waker, framed
 from webapp.item_view import ItemView
 from webapp.live import REFRESH_BURST, REFRESH_INTERVAL_S, Cursor, LiveView
 from webapp.receipts import Question, Receipts
@@ -13,6 +13,7 @@ from webapp.views import View
 
 RESUME_LIMIT_S = 15.0
 UNTOLD = -1
+BURST_S = (REFRESH_BURST - 1) * REFRESH_INTERVAL_S  # a page gets no more frames for having several views
 
 
 class Company(Protocol):
@@ -34,25 +35,32 @@ class Company(Protocol):
         """Tell a page that there is a new version of it, or take that back."""
 
 
+class Shown(NamedTuple):
+    """What a page shows, has been told and is still to be told; pages that are alike in it get the same next."""
+
+    items: Cursor
+    summary: Cursor | None
+    is_held: bool
+    version: str = ""
+    beat: int = UNTOLD
+    waiting: int | None = UNTOLD
+
+
+class Step(NamedTuple):
+    """What comes next: the frame, whether it changes what is shown, and what the page then shows."""
+
+    frames: Frames | None
+    is_change: bool
+    shown: Shown
+
+
 class Page(Client):
-    """The cursors of what a page shows, and which beat it has heard.
+    """What one page shows, as the page says itself at each connection, and moves on with what it takes.
 
     A held page is one that asked not to be written to: its cursor stays where it is, and it is told how much waits.
     """
 
-    __slots__ = (
-        "_beat_told",
-        "_company",
-        "_is_held",
-        "_items",
-        "_question",
-        "_resume_by",
-        "_summary",
-        "_version",
-        "_waiting_told",
-        "view",
-        "views",
-    )
+    __slots__ = ("_company", "_question", "_resume_by", "_shown", "view", "views")
 
     def __init__(
         self,
@@ -65,13 +73,8 @@ class Page(Client):
         self.view = view
         self.views = views
         self._company = company
-        self._items: Cursor | None = None
-        self._summary: Cursor | None = None
-        self._beat_told = UNTOLD
-        self._is_held = False
+        self._shown: Shown | None = None
         self._question: Question | None = None
-        self._version = ""
-        self._waiting_told: int | None = UNTOLD
         self._resume_by = time.monotonic() + RESUME_LIMIT_S
 
     def lost(self) -> None:
@@ -93,61 +96,66 @@ class Page(Client):
 
     def _resume(self, message: dict[str, object]) -> None:
         """The page shall hear at once that it is live."""
-        self._beat_told = self._waiting_told = UNTOLD
-        self._is_held = bool(message.get("hold"))
+        names = ("revision", "summary")
+        cursors = [view.watch(self, _revision(message, name)) for view, name in zip(self.views, names, strict=False)]
         is_old = message.get("build", build()) != build()
-        self._version = self._company.version_text(is_old=is_old) if is_old != ("told" in message) else ""
-        self._items = self.views[0].watch(self, _revision(message, "revision"))
-        if len(self.views) > 1:
-            self._summary = self.views[1].watch(self, _revision(message, "summary"))
+        version = self._company.version_text(is_old=is_old) if is_old != ("told" in message) else ""
+        self._shown = Shown(cursors[0], cursors[1] if cursors[1:] else None, bool(message.get("hold")), version)
 
     def ask(self, question: Question) -> None:
         """Have the page say when it shows what is coming, if that is sent to it at all."""
-        if self._items is not None and not self._is_held:
+        if self._shown is not None and not self._shown.is_held:
             self._question = question
 
-    def take(self) -> Frames | None:
+    def take(self, moment: Moment) -> Frames | None:
         """Return whatever the page lacks, in one frame, never older states."""
-        if self._items is None:
-            if time.monotonic() > self._resume_by:
+        if self._shown is None:
+            if moment.now > self._resume_by:
                 raise Refusal(POLICY_VIOLATION, "no resume message")
             return None
-        items, summary, beat = self._take_items(self._items), self._take_summary(), self._take_beat()
-        if items or summary:  # a beat costs no turn, or the change right behind it would wait
-            self._wait_for_turn()
-        version, self._version = self._version, ""
-        parts = (items, summary, version, beat)
-        frames = framed(parts) if any(parts) else None
+        if (step := moment.found.get(self._shown)) is None:
+            step = moment.found[self._shown] = self._next(self._shown)
+        frames, is_change, self._shown = step
+        if is_change:  # a beat costs no turn, or the change right behind it would wait
+            self.not_before = max(self.not_before, moment.now - BURST_S) + REFRESH_INTERVAL_S
         if self._question is not None and self._question.is_due():
             question, self._question = self._question, None
-            if frames and (items or summary):
+            if frames and is_change:
                 self._frames_left += 1  # an answer that was asked for costs the page nothing
                 return Frames.joined((frames, question.put_to(self)))
         return frames
 
-    def _wait_for_turn(self) -> None:
-        """Views are refreshed at different moments; a page gets no more frames for that than one view makes."""
-        burst_began_at = time.monotonic() - (REFRESH_BURST - 1) * REFRESH_INTERVAL_S
-        self.not_before = max(self.not_before, burst_began_at) + REFRESH_INTERVAL_S
+    def _next(self, shown: Shown) -> Step:
+        """Return the next step of all pages that show this, whichever page is asked."""
+        if any(view.is_about_to_show() for view in self.views):
+            return Step(None, is_change=False, shown=shown)  # what changes together shall come together
+        items_text, shown = self._next_items(shown)
+        summary_text, shown = _next_summary(shown)
+        beat_text, shown = self._next_beat(shown)
+        texts = (items_text, summary_text, shown.version, beat_text)
+        is_change = bool(items_text or summary_text)
+        return Step(framed(texts) if any(texts) else None, is_change, shown._replace(version=""))
 
-    def _take_items(self, cursor: Cursor) -> str:
-        if not self._is_held:
-            return cursor.take_frame() or ""
-        waiting = cursor.count_waiting()
-        if waiting == self._waiting_told:
-            return ""
-        self._waiting_told = waiting
-        return self._company.waiting_text(waiting)
+    def _next_items(self, shown: Shown) -> tuple[str, Shown]:
+        if not shown.is_held:
+            text, items = shown.items.advance()
+            return text, shown._replace(items=items)
+        waiting = shown.items.count_waiting()
+        text = "" if waiting == shown.waiting else self._company.waiting_text(waiting)
+        return text, shown._replace(waiting=waiting)
 
-    def _take_summary(self) -> str:
-        return (self._summary.take_frame() or "") if self._summary else ""
+    def _next_beat(self, shown: Shown) -> tuple[str, Shown]:
+        """Tell that the page is live, as soon as what it shows is certain."""
+        if shown.beat == self._company.beats or not all(view.is_certain() for view in self.views):
+            return "", shown
+        return self._company.beat_text(), shown._replace(beat=self._company.beats)
 
-    def _take_beat(self) -> str:
-        """Tell the page that it is live, as soon as what it shows is certain."""
-        if self._beat_told == self._company.beats or not all(view.is_certain() for view in self.views):
-            return ""
-        self._beat_told = self._company.beats
-        return self._company.beat_text()
+
+def _next_summary(shown: Shown) -> tuple[str, Shown]:
+    if shown.summary is None:
+        return "", shown
+    text, summary = shown.summary.advance()
+    return text, shown._replace(summary=summary)
 
 
 def _parse(text: str) -> dict[str, object]:

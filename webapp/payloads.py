@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from itertools import islice
 
-from webapp.client import TRY_AGAIN_LATER, Client, Frames, Refusal, Waker
+from webapp.client import TRY_AGAIN_LATER, Client, Frames, Moment, Refusal, Waker
 
 MAX_WAITING_PAYLOADS = 10_000  # one transaction can send thousands at once; raw payloads cannot be conflated
 PAYLOADS_AT_ONCE = 100
@@ -56,7 +56,7 @@ class Reader(Client):
         super().lost()
         self._log.readers.pop(self, None)
 
-    def take(self) -> Frames | None:
+    def take(self, moment: Moment) -> Frames | None:  # noqa: ARG002
         """Return the payload that came since; some of them, if there are many."""
         payload = self._last.next
         if payload is None:

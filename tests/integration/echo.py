@@ -14,7 +14,7 @@ from websockets.protocol import CLIENT, Protocol
 
 from tests.server import LiveServer
 from webapp.broadcast import Broadcast
-from webapp.client import Client, Frames
+from webapp.client import Client, Frames, Moment
 from webapp.connection import connect
 
 TEXT, CONT, BINARY = Opcode.TEXT, Opcode.CONT, Opcode.BINARY
@@ -37,7 +37,7 @@ class Echo(Client):
         self.heard.append(text)
         self._waker.wake((self,))
 
-    def take(self) -> Frames | None:
+    def take(self, moment: Moment) -> Frames | None:
         heard, self.heard = self.heard, []
         return Frames.joined(map(Frames.of, heard)) if heard else None
 

@@ -167,6 +167,57 @@ async def test_what_a_page_lacks_of_several_kinds_comes_in_one_frame(company: Co
     assert [text.count(each) for each in (">2<", ">3<", "beat 1")] == [1, 1, 1]
 
 
+async def change_of_both_views_of_which_one_is_slow(company: Company) -> None:
+    company.shelf.quantity, company.summary_shelf.quantity = 2, 3
+    company.summary_shelf.gate.clear()
+    for view in (company.view, company.summary):
+        view._next_refresh_at = 0.0
+        view.touch()
+    await settled(company.view)
+    await served(company.broadcast)
+
+
+async def test_what_changes_together_comes_together_whichever_view_is_read_first(
+    company: Company, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("webapp.live.TOGETHER_S", 60.0)
+    (wire,) = await company.live_pages(1)
+    await change_of_both_views_of_which_one_is_slow(company)
+    assert wire.texts == []
+    company.summary_shelf.gate.set()
+    await until(lambda: wire.texts)
+    await served(company.broadcast)
+    (text,) = wire.texts
+    assert [text.count(each) for each in (">2<", ">3<")] == [1, 1]
+
+
+@pytest.mark.parametrize("failures", [0, 100], ids=["is slow", "cannot be read"])
+async def test_nobody_waits_long_for_a_view_that(failures: int, company: Company) -> None:
+    (wire,) = await company.live_pages(1)
+    company.summary_shelf.failures += [OSError("no database")] * failures
+    await change_of_both_views_of_which_one_is_slow(company)
+    if failures:
+        company.summary_shelf.gate.set()
+    await until(lambda: ">2<" in "".join(wire.texts))
+
+
+async def test_what_pages_get_that_show_the_same_is_found_out_once_a_slice(
+    company: Company, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wires = await company.live_pages(10 * SLICE)
+    looks: list[str] = []
+    frame_since = LiveView.frame_since
+
+    def counted(view: LiveView, revision: str) -> tuple[str, str]:
+        looks.append(revision)
+        return frame_since(view, revision)
+
+    monkeypatch.setattr(LiveView, "frame_since", counted)
+    await company.put(2)
+    await until(lambda: all(wire.written for wire in wires))
+    assert len(looks) <= 2 * 2 * 10, "in both views"
+
+
 async def test_a_slow_client_gets_the_newest_state_in_one_frame_and_holds_nobody_up(company: Company) -> None:
     slow, quick = await company.live_pages(2)
     slow.behind_since = time.monotonic()

@@ -62,7 +62,7 @@ async def next_frame(cursor: Cursor, wake: asyncio.Event) -> str:
         while True:
             await wake.wait()
             wake.clear()
-            if frame := cursor.take_frame():
+            if frame := cursor.advance()[0]:
                 return frame
 
 
@@ -90,7 +90,7 @@ async def watching(view: LiveView, revision: str = "") -> tuple[Cursor, asyncio.
 async def test_a_page_that_shows_all_gets_nothing() -> None:
     view = live_view(Shelf())
     cursor, _ = await watching(view, snapshot(1).revision)
-    assert cursor.take_frame() is None
+    assert cursor.advance()[0] == ""
 
 
 async def test_a_page_of_unknown_revision_gets_everything() -> None:
@@ -123,7 +123,7 @@ async def test_all_who_look_at_the_same_share_one_query_and_one_frame() -> None:
     shelf.quantity = 2
     view.hear(Changes((change(),)))
     await settled(view)
-    frames = [cursor.take_frame() for cursor, _ in pages]
+    frames = [cursor.advance()[0] for cursor, _ in pages]
     assert shelf.loads == 2
     assert all(frame is frames[0] for frame in frames)
 
@@ -147,7 +147,7 @@ async def test_a_dirty_view_is_refreshed_before_it_answers() -> None:
     shelf.gate.clear()
     view.touch()
     cursor = view.watch(wake := asyncio.Event(), "of another server")
-    assert cursor.take_frame() is None, "a page would step back to what was true before"
+    assert cursor.advance() == ("", cursor), "a page would step back to what was true before"
     shelf.gate.set()
     assert await next_frame(cursor, wake) == f"innerMorph {row('item-1', '2')}"
 
