@@ -5,8 +5,6 @@ from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from typing import Any
 
-from markupsafe import Markup
-
 from webapp.changes import Changes, Touch
 from webapp.database import Pool, fetch
 from webapp.difference import Entry, Partial, Snapshot
@@ -21,6 +19,7 @@ from webapp.window import Order, Place, Stretch, Window
 
 NEAR = 10_000  # items are looked at in the order of an index as soon as thousands that match are sorted
 CACHED_ROWS = 50_000  # a thousand different views show so many
+CACHED_FIGURES = 2_000  # their numbers of matches and pagers
 
 
 class ItemList:
@@ -57,7 +56,7 @@ class ItemList:
     def render(self, listing: "Listing") -> Snapshot:
         """Render a listing; rows that were rendered before are not rendered again."""
         values = {"view": self.view, **listing.values(self.view)}
-        pieces = {name: self._pieces.render(f"items/_{name}.html", **values) for name in ("matches", "pager")}
+        pieces = {name: self._pieces.figures(f"items/_{name}.html", **values) for name in ("matches", "pager")}
         return Snapshot({"rows": tuple(map(self._pieces.item, listing.items))}, pieces, build())
 
     def touched_by(self, changes: Changes) -> Touch:
@@ -155,6 +154,7 @@ class Pieces:
         self.render = renderer.render
         self.timezone = renderer.timezone
         self.item = lru_cache(CACHED_ROWS)(self._item)
+        self.figures = lru_cache(CACHED_FIGURES)(renderer.render)
         self.change = lru_cache(CACHED_ROWS)(self._change)
         self.logged = lru_cache(CACHED_ROWS)(self._logged)
         self.stub = lru_cache(CACHED_ROWS)(self._stub)
@@ -166,13 +166,7 @@ class Pieces:
     def frame(self, partials: Iterable[Partial], revision_id: str, template: str, revision: str) -> str:
         """Render the partials and the one that tells the page which revision it then shows."""
         last = Partial(f"#{revision_id}", "outerHTML", self.render(template, revision=revision))
-        return "".join(self.partial(partial) for partial in (*partials, last))
-
-    def partial(self, partial: Partial) -> str:
-        """Render one swap; the page's title is no element with an id, htmx takes it as it is."""
-        if partial.target == "#title":
-            return partial.html
-        return self.render("live/partial.html", target=partial.target, swap=partial.swap, html=Markup(partial.html))  # noqa: S704 - ours
+        return self.render("live/frame.html", partials=(*partials, last))
 
     def _item(self, item: Item) -> Entry:
         html = self.render("items/_row.html", item=item, changed=frozenset(), tick="a")

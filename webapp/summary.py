@@ -51,7 +51,7 @@ class Summary:
     def render(self, overview: "Overview") -> Snapshot:
         """Render an overview; the notices are this process's own and not in the database."""
         lists = {"activity": tuple(map(self._pieces.change, overview.changes)), "notices": tuple(self._notices)}
-        title, totals = (self._pieces.render(f"summary/_{name}.html", totals=overview.totals) for name in _FIGURES)
+        title, totals = (self._pieces.figures(f"summary/_{name}.html", totals=overview.totals) for name in _FIGURES)
         return Snapshot(lists, {"title": title, "totals": totals}, build())
 
     def touched_by(self, changes: Changes) -> Touch:  # noqa: ARG002

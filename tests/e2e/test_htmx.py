@@ -70,7 +70,7 @@ def frame(pieces: Pieces, old: Snapshot | None, new: Snapshot) -> str:
     swaps = (
         difference(old, new, lambda entry, _: entry.html, lambda entry: pieces.stub("tr", entry.id)) if old else None
     )
-    return "".join(map(pieces.partial, swaps or everything(new)))
+    return pieces.frame(swaps or everything(new), "revision", "items/_revision.html", new.revision)
 
 
 def random_list(chance: random.Random) -> List:
