@@ -56,7 +56,7 @@ def step_chart(levels: Sequence[Level], reorder_level: int | None, ends_at: date
     if not quantities:
         return None
     starts_at, ends_at = levels[0].at.astimezone(UTC), _end(levels, ends_at.astimezone(UTC))
-    y_step, top = _round_axis(max(*quantities, reorder_level or 0, 1))
+    y_step, top = round_axis(max(*quantities, reorder_level or 0, 1))
     x_places = [_share(level.at, starts_at, ends_at) for level in levels]
     last = levels[-1].quantity
     return Chart(
@@ -95,7 +95,7 @@ def _share(at: datetime, starts_at: datetime, ends_at: datetime) -> float:
     return min(1.0, max(0.0, (at.timestamp() - start) / (ends_at.timestamp() - start)))
 
 
-def _round_axis(highest: int) -> tuple[int, int]:
+def round_axis(highest: int) -> tuple[int, int]:
     """Return the distance of the ticks, 1, 2 or 5 with noughts, and the last tick, which is not below `highest`."""
     power = 10 ** max(0, len(str(highest // MOST_Y_TICKS)) - 1)
     step = next(step for step in (power, 2 * power, 5 * power, 10 * power) if step * MOST_Y_TICKS >= highest)

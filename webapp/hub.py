@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Hashable, Iterator
 from contextlib import asynccontextmanager
 
 from prometheus_client import Histogram
@@ -42,8 +42,8 @@ class Hub:
         self._pool = pool
         self._listener = listener
         self._pieces = pieces
-        self._items: dict[View | ItemView, LiveView] = {}
-        self._idle: OrderedDict[View | ItemView, None] = OrderedDict()
+        self._items: dict[Hashable, LiveView] = {}
+        self._idle: OrderedDict[Hashable, None] = OrderedDict()
         self._pages: dict[Page, None] = {}  # in order of joining
         self._news = News()
         self._beat = pieces.beat(now_minutes(), "")
@@ -127,11 +127,17 @@ class Hub:
         watched = sum(1 for view in views if view.watchers)
         return watched, len(views) - watched
 
-    def open_page(self, view: View | ItemView) -> Page:
-        """Let a page look at a view until it is lost; the page of an item has no summary."""
+    def add_view(self, view: Hashable, source: Source) -> LiveView:
+        """Keep a view of something else than the inventory: it waits for no turn, and the caller touches it."""
+        live = self._items[view] = LiveView(source, self.broadcast.wake)
+        live.pages = 1  # the caller, so that it is never forgotten
+        return live
+
+    def open_page(self, view: Hashable) -> Page:
+        """Let a page look at a view until it is lost; only a list of items comes with the summary."""
         live = self._live(view)
         live.pages += 1
-        page = Page(self.broadcast, self, view, (live,) if isinstance(view, ItemView) else (live, self._summary))
+        page = Page(self.broadcast, self, view, (live, self._summary) if isinstance(view, View) else (live,))
         self._pages[page] = None
         return page
 
@@ -171,7 +177,7 @@ class Hub:
         yield self._summary  # first, as every page waits for it
         yield from self._items.values()
 
-    def _live(self, view: View | ItemView) -> LiveView:
+    def _live(self, view: Hashable) -> LiveView:
         self._idle.pop(view, None)
         if view not in self._items:
             self._items[view] = self._live_view(self._source(view))
@@ -187,10 +193,13 @@ class Hub:
             with self.refresh_time.time():
                 yield
 
-    def _source(self, view: View | ItemView) -> Source:
-        if isinstance(view, ItemView):
-            return ItemPage(view, self._pool, self._pieces, self.history)
-        return self.item_list(view)
+    def _source(self, view: Hashable) -> Source:
+        match view:
+            case View():
+                return self.item_list(view)
+            case ItemView():
+                return ItemPage(view, self._pool, self._pieces, self.history)
+        raise TypeError(f"nothing shows {view!r}")
 
     def item_list(self, view: View) -> ItemList:
         """Return the source of a view's items."""

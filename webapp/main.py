@@ -21,6 +21,8 @@ from webapp import (
     probes,
     socket,
     static_files,
+    status,
+    status_pages,
     stock_pages,
 )
 from webapp.addresses import RootPath
@@ -69,6 +71,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(static_files.router)
     app.include_router(probes.router)
     app.include_router(metrics.router)
+    app.include_router(status_pages.router)
     # Level 5: 2 % more bytes than 9 in less than half the time. BREACH has nothing to guess: the one secret in a page,
     # the token of an import's preview, is new with each upload, and no other site can make one.
     app.add_middleware(GZipMiddleware, minimum_size=1000, compresslevel=5)
@@ -104,6 +107,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[dict[str, object]]:
         hub = app.state.hub
         vitals = Vitals(pool, hub, courier, app.state.renderer)
         app.state.readiness = probes.Readiness(pool, hub)
+        app.state.status = status.StatusPage(vitals, hub, app.state.pieces)
         app.state.metrics = metrics.Registry(
             metrics.VitalsCollector(vitals), hub.refresh_time, hub.receipts.commit_to_screen
         )
@@ -114,6 +118,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[dict[str, object]]:
             hub.receipts.measure(),
             courier.run(),
             vitals.keep(),
+            app.state.status.follow(),
             vitals.watch_database(),
             *([keep_up(database.server, hub.is_certain)] if database.server else []),
         ):

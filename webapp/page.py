@@ -2,14 +2,13 @@
 
 import json
 import time
+from collections.abc import Hashable
 from typing import NamedTuple, Protocol
 
 from webapp.client import POLICY_VIOLATION, Client, Frames, Moment, Refusal, Waker, framed
-from webapp.item_view import ItemView
 from webapp.live import REFRESH_BURST, REFRESH_INTERVAL_S, Cursor, LiveView
 from webapp.receipts import Question, Receipts
 from webapp.rendering import build
-from webapp.views import View
 
 RESUME_LIMIT_S = 15.0
 UNTOLD = -1
@@ -66,7 +65,7 @@ class Page(Client):
         self,
         waker: Waker,
         company: Company,
-        view: View | ItemView,
+        view: Hashable,
         views: tuple[LiveView, ...],
     ) -> None:
         super().__init__(waker)

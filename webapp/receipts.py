@@ -39,21 +39,23 @@ class Asked(Protocol):
 class Question:
     """Whether a page shows a change; to be put when the page has been sent all that the change alters of its views."""
 
-    __slots__ = ("_awaited", "_receipts", "change_id")
+    __slots__ = ("_receipts", "_refreshes", "change_id")
 
     def __init__(self, receipts: "Receipts", change_id: int, views: Iterable[LiveView]) -> None:
         self._receipts = receipts
-        self._awaited = {view: view.refreshes_started + 1 for view in views if not view.is_settled()}
+        self._refreshes = {view: 0 if view.is_settled() else view.refreshes_started + 1 for view in views}
         self.change_id = change_id
 
     @property
     def is_idle(self) -> bool:
         """Whether the change alters nothing that the page shows."""
-        return not self._awaited
+        return not any(self._refreshes.values())
 
     def is_due(self) -> bool:
-        """Whether what the views show now has the change in it."""
-        return all(view.is_settled() or view.refreshes_finished >= due for view, due in self._awaited.items())
+        """Whether what the views show now has the change in it, and the page waits for none of them."""
+        return not any(view.is_about_to_show() for view in self._refreshes) and all(
+            view.is_settled() or view.refreshes_finished >= refresh for view, refresh in self._refreshes.items()
+        )
 
     def put_to(self, page: Asked) -> Frames:
         """Return the frame that asks; only this page can answer it, once."""

@@ -1,6 +1,6 @@
 """The WebSockets: `/live` speaks HTML to htmx, `/messages` hands programs the raw notifications."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Annotated
 
@@ -12,6 +12,7 @@ from webapp.connection import connect
 from webapp.crowd import Crowd
 from webapp.hub import Hub
 from webapp.item_view import ItemView
+from webapp.status import StatusView
 from webapp.views import View
 
 router = APIRouter()
@@ -30,14 +31,19 @@ HubOfApp = Annotated[Hub, Depends(get_hub)]
 async def live(socket: WebSocket, hub: HubOfApp) -> None:
     """Follow a view: the page says which revision it shows, the server sends what it lacks."""
     query = socket.query_params
-    view = ItemView.parse(query) if "item" in query else View.parse(query)[0]
-    await _follow(socket, partial(hub.open_page, view))
+    await _follow(socket, partial(hub.open_page, _view(query)))
 
 
 @router.websocket("/messages")
 async def messages(socket: WebSocket, hub: HubOfApp) -> None:
     """Send each payload of `messages_channel` as it is."""
     await _follow(socket, hub.payloads.open_reader)
+
+
+def _view(query: Mapping[str, str]) -> View | ItemView | StatusView:
+    if "status" in query:
+        return StatusView()
+    return ItemView.parse(query) if "item" in query else View.parse(query)[0]
 
 
 async def _follow(socket: WebSocket, open_client: Callable[[], Client]) -> None:

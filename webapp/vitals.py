@@ -16,6 +16,7 @@ from webapp.rendering import Renderer
 ASK_DATABASE_EVERY_S = 60.0
 MARK_S = 5.0  # so far apart are the readings that are kept
 MARKS = 120
+COUNTED = ("changes", "frames", "frame_bytes", "passed_over", "postponed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,7 @@ class Vitals:
         self._hub = hub
         self._courier = courier
         self._renderer = renderer
+        self.started_at = time.monotonic()
         self.database = DatabaseState()
         self.past: deque[Reading] = deque(maxlen=MARKS)
 
@@ -83,6 +85,12 @@ class Vitals:
             pool_idle=pool["pool_available"],
             pool_waiting=pool["requests_waiting"],
         )
+
+    def rates(self, now: Reading) -> dict[str, float]:
+        """Return how much everything that is counted grew in a second, over the last five to ten."""
+        before = self.past[max(-2, -len(self.past))] if self.past else now
+        elapsed_s = max(now.at - before.at, MARK_S)
+        return {name: (getattr(now, name) - getattr(before, name)) / elapsed_s for name in COUNTED}
 
     async def keep(self) -> None:
         """Keep the recent past, for ever."""

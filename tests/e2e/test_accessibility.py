@@ -44,6 +44,11 @@ def while_stale(page: Page, server: LiveServer) -> None:
     expect(page.locator("#connection .stale")).to_be_visible()
 
 
+def status(page: Page, server: LiveServer) -> None:
+    page.goto(f"{server.url}/status")
+    expect(page.locator("#connection .live")).to_be_visible()
+
+
 def deleting(page: Page, server: LiveServer) -> None:
     page.goto(f"{server.url}/items/1/delete")
 
@@ -61,7 +66,7 @@ def stocked(shared_server: LiveServer, shared_url: str) -> LiveServer:
 
 
 SCHEMES: list[Literal["light", "dark"]] = ["light", "dark"]
-STATES = [with_items, with_errors, with_message, without_matches, while_stale, deleting, lost]
+STATES = [with_items, with_errors, with_message, without_matches, while_stale, status, deleting, lost]
 
 
 @pytest.mark.parametrize("state", STATES)
