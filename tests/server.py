@@ -33,7 +33,7 @@ class LiveServer:
         self.url = f"http://127.0.0.1:{self.port}"
         self.socket_url = f"ws://127.0.0.1:{self.port}"
         options = WEBSOCKETS | ({} if hand_off else {"ws": "websockets-sansio"}) | options
-        config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=2, **options)
+        config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=2, proxy_headers=False, **options)
         self._server = _Server(config)
         self._thread = threading.Thread(target=self._server.run, args=([listening],), daemon=True)
 

@@ -102,8 +102,6 @@ def serve(options: argparse.Namespace) -> None:
             names = ", ".join(settings.allowed_hosts) or "none; name them in ALLOWED_HOSTS"
             notes.append(f"Open to other machines without accounts, under these names: {names}")
         workers = 1 if options.reload else options.workers or settings.web_concurrency
-        if workers > 1:
-            os.environ["DATABASE_URL"] = database.url  # the embedded server is this process's alone
         serving.run(listening, settings, notes, workers=workers, reload=options.reload)
 
 

@@ -2,6 +2,7 @@
 
 import os
 import pwd
+import re
 import shutil
 import socket
 import subprocess
@@ -16,6 +17,7 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 from tests.waiting import eventually
+from webapp.settings import RESOURCES
 
 
 def find(program: str, package: str, *places: str) -> str:
@@ -95,21 +97,39 @@ def pgbouncer(database_url: str) -> Iterator[str]:
             yield f"postgresql://{server['user']}@127.0.0.1:{port}/{server['dbname']}"
 
 
+def certificate(folder: Path) -> dict[str, str]:
+    """Make a key and a certificate that it signed itself; return their files by uvicorn's names."""
+    files = {"ssl_keyfile": str(folder / "key.pem"), "ssl_certfile": str(folder / "certificate.pem")}
+    command = [find("openssl", "openssl"), "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
+    output = ["-nodes", "-subj", "/CN=localhost", "-keyout", files["ssl_keyfile"], "-out", files["ssl_certfile"]]
+    subprocess.run([*command, *output], check=True, capture_output=True)
+    return files
+
+
 @contextmanager
-def nginx(*upstream_ports: int) -> Iterator[int]:
-    """Run nginx before servers, in turn; give its port."""
+def nginx(*upstream_ports: int, location: str = "/") -> Iterator[int]:
+    """Run nginx before servers, in turn, with the lines that the README has for it; give its port, which speaks TLS."""
     program, port = find("nginx", "nginx-light"), free_port()
     with folder() as home:
-        servers = " ".join(f"server 127.0.0.1:{each} max_fails=1 fail_timeout=1s;" for each in upstream_ports)
+        files = certificate(home)
+        Path(files["ssl_keyfile"]).chmod(0o644)
+        lines = re.findall(r"```nginx\n(.*?)```", (RESOURCES / "README.md").read_text(), re.DOTALL)[0]
+        replaced = {
+            "listen 443": f"listen 127.0.0.1:{port}",
+            "ssl_certificate /etc/ssl/stock.example.com.pem": f"ssl_certificate {files['ssl_certfile']}",
+            "ssl_certificate_key /etc/ssl/stock.example.com.key": f"ssl_certificate_key {files['ssl_keyfile']}",
+            "server 10.0.0.11:8000": f"server 127.0.0.1:{upstream_ports[0]}",
+            "server 10.0.0.12:8000": f"server 127.0.0.1:{upstream_ports[-1]}",
+            "location /": f"location {location}",
+        }
+        for part, other in replaced.items():
+            assert lines.count(part) == 1
+            lines = lines.replace(part, other)
         paths = " ".join(f"{name}_temp_path {home}/{name};" for name in ("proxy", "fastcgi", "uwsgi", "scgi"))
         settings = home / "nginx.conf"
         settings.write_text(
             f"daemon off; pid {home}/pid; error_log stderr; events {{}}\n"
-            f"http {{ access_log off; client_body_temp_path {home}/body; {paths}\n"
-            f"upstream inventory {{ {servers} }}\n"
-            f"server {{ listen 127.0.0.1:{port}; location / {{ proxy_pass http://inventory; proxy_http_version 1.1;\n"
-            "proxy_set_header Host $http_host; proxy_set_header Upgrade $http_upgrade;\n"
-            'proxy_set_header Connection "upgrade"; } } }\n'
+            f"http {{ access_log off; client_body_temp_path {home}/body; {paths}\n{lines}}}\n"
         )
         with running([program, "-p", str(home), "-c", str(settings)], port, **unprivileged()):
             yield port

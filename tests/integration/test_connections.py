@@ -1,11 +1,10 @@
 """Sockets that are handed off and sockets that are not look the same from outside: raw bytes, no database."""
 
 import gc
-import shutil
 import socket
 import ssl
-import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from websockets.exceptions import ConnectionClosed
@@ -29,6 +28,7 @@ from tests.integration.echo import (
     serve_echo,
     unread,
 )
+from tests.integration.parts import certificate
 from tests.waiting import eventually
 from webapp.handoff import HandOffProtocol
 from webapp.peer import Peer
@@ -198,25 +198,11 @@ def test_sockets_that_are_compressed_are_not_handed_off() -> None:
         assert [type(each) for each in server.connections] == [HandOffProtocol]
 
 
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """A key and a certificate that it signed itself."""
-    openssl = shutil.which("openssl")
-    if openssl is None:
-        pytest.skip("openssl is not installed")
-    folder = tmp_path_factory.mktemp("tls")
-    files = {"ssl_keyfile": str(folder / "key.pem"), "ssl_certfile": str(folder / "certificate.pem")}
-    command = [openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
-    output = ["-subj", "/CN=localhost", "-keyout", files["ssl_keyfile"], "-out", files["ssl_certfile"]]
-    subprocess.run([*command, *output], check=True, capture_output=True)
-    return files
-
-
 @pytest.mark.parts
-def test_a_socket_with_tls_is_handed_off_as_well(certificate: dict[str, str]) -> None:
+def test_a_socket_with_tls_is_handed_off_as_well(tmp_path: Path) -> None:
     unverified = ssl.create_default_context()
     unverified.check_hostname, unverified.verify_mode = False, ssl.CERT_NONE
-    with serve_echo(**certificate) as server:
+    with serve_echo(**certificate(tmp_path)) as server:
         with connect_client(server.socket_url.replace("ws", "wss"), ssl=unverified, max_size=None) as client:
             for text in ("one", "two", "x" * 7_999, "last"):
                 client.send(text)

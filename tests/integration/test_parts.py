@@ -3,6 +3,7 @@ import asyncio
 import httpx
 import psycopg
 import pytest
+from fastapi import Request
 from psycopg.conninfo import make_conninfo
 
 from tests.browserless import BrowserlessPage, open_page, until
@@ -17,7 +18,7 @@ class Proxied(LiveServer):
     """Servers that are reached through a proxy."""
 
     def __init__(self, port: int) -> None:
-        self.url, self.socket_url = f"http://127.0.0.1:{port}", f"ws://127.0.0.1:{port}"
+        self.url, self.socket_url = f"https://127.0.0.1:{port}", f"wss://127.0.0.1:{port}"
 
 
 async def test_debians_postgresql_15_serves_as_well() -> None:
@@ -71,10 +72,31 @@ async def test_two_servers_behind_one_nginx_are_one_to_the_page(
         await asyncio.gather(*following, return_exceptions=True)
 
 
-async def test_a_browser_s_origin_passes_the_proxy(database_url: str) -> None:
-    with serve(database_url) as server, parts.nginx(server.port) as port:
-        origin = {"Origin": f"http://127.0.0.1:{port}"}
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", verify=False) as client:
-            ours = await client.post("/items", data={"name": "apples", "quantity": "1"}, headers=origin)
-            theirs = await client.post("/items", data={"name": "pears"}, headers={"Origin": "http://other.example"})
-        assert (ours.status_code, theirs.status_code) == (303, 403)
+PROXY, SPOOFED = {"client": "127.0.0.1", "scheme": "https"}, {"client": "6.6.6.6", "scheme": "https"}
+NOBODY = {"client": "127.0.0.1", "scheme": "http"}
+
+
+@pytest.mark.parametrize(
+    ("trusted", "through_nginx", "past_it", "statuses"),
+    [("127.0.0.1", PROXY, SPOOFED, [404, 403, 403]), ("10.0.0.0/8", NOBODY, NOBODY, [404, 404, 403])],
+)
+async def test_what_a_proxy_says_is_believed_of_those_that_are_trusted(
+    shared_url: str, trusted: str, through_nginx: object, past_it: object, statuses: list[int]
+) -> None:
+    with (
+        serve(shared_url, allowed_hosts="stock.example.com", trusted_proxies=trusted) as server,
+        parts.nginx(server.port) as port,
+    ):
+
+        @server.app.get("/seen")
+        def seen(request: Request) -> dict[str, str]:
+            return {"client": request.client.host if request.client else "", "scheme": request.url.scheme}
+
+        says = {"Host": "stock.example.com", "X-Forwarded-For": "6.6.6.6", "X-Forwarded-Proto": "https"}
+        async with httpx.AsyncClient(base_url=f"https://127.0.0.1:{port}", verify=False, headers=says) as client:
+            assert (await client.get("/seen")).json() == through_nginx, "nginx says whom it saw"
+            origins = ("https://stock.example.com", "http://stock.example.com", "https://other.example")
+            posted = [await client.post("/items/1/put", headers={"Origin": origin}) for origin in origins]
+            assert [answer.status_code for answer in posted] == statuses
+        async with httpx.AsyncClient(base_url=server.url, verify=False, headers=says) as client:
+            assert (await client.get("/seen")).json() == past_it, "whoever is trusted can say anything"

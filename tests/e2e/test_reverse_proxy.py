@@ -1,0 +1,49 @@
+"""A browser, TLS, nginx, a path, and two servers of one database."""
+
+from typing import Any
+
+import psycopg
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.e2e.conftest import open_live, wait_until_live
+from tests.factories import make_item
+from tests.integration import parts
+from tests.server import serve
+
+pytestmark = pytest.mark.parts
+
+
+@pytest.fixture
+def browser_context_args(browser_context_args: dict[str, Any]) -> dict[str, Any]:
+    return {**browser_context_args, "ignore_https_errors": True}
+
+
+def test_everything_works_below_a_path_behind_nginx(
+    database_url: str, database: psycopg.Connection, page: Page
+) -> None:
+    settings: dict[str, Any] = {"root_path": "/stock", "trusted_proxies": ("127.0.0.1/32",)}
+    with (
+        serve(database_url, **settings) as first,
+        serve(database_url, **settings) as second,
+        parts.nginx(first.port, second.port, location="/stock/") as port,
+    ):
+        place = f"https://127.0.0.1:{port}/stock"
+        open_live(page, f"{place}/")
+        page.locator("#new-name").fill("apples")
+        page.locator("#new-quantity").fill("3")
+        page.locator("#new-item").get_by_role("button").click()
+        expect(page.locator("#rows")).to_contain_text("apples")
+        page.get_by_role("button", name="Put 1: apples").click()
+        expect(page.locator('#rows [data-field="quantity"]')).to_have_text("4")
+        page.locator("#q").fill("pears")
+        expect(page).to_have_url(f"{place}/?q=pears")
+        make_item(database, name="pears", quantity=1)
+        expect(page.locator("#rows")).to_contain_text("pears")
+        (first if first.app.state.hub.open_pages else second).drain()
+        database.execute("UPDATE inventory SET quantity = 7")
+        expect(page.locator('#rows [data-field="quantity"]')).to_have_text("7")
+        wait_until_live(page)
+        page.locator("#rows").get_by_role("link", name="pears", exact=True).click()
+        expect(page).to_have_url(f"{place}/items/2")
+        wait_until_live(page)
