@@ -15,6 +15,7 @@ from webapp import file_commands, serving
 from webapp.binaries import find_binaries
 from webapp.database import prepare
 from webapp.embedded import EmbeddedServer, default_data_dir
+from webapp.hearing import check_hearing
 from webapp.migrations import migrate
 from webapp.settings import PACKAGE, RESOURCES, SetupError, load_settings
 
@@ -97,6 +98,7 @@ def serve(options: argparse.Namespace) -> None:
         )
     with serving.listen(place.host, place.port) as listening:
         database = prepare(settings)  # as the application does it, but before it starts: an error is one message
+        check_hearing(database.url, database.listen_url)
         notes = [f"Its database: {_psql_command()}, or any psql: psql {shlex.quote(_without_secrets(database.url))}"]
         if not place.host_is_loopback:
             names = ", ".join(settings.allowed_hosts) or "none; name them in ALLOWED_HOSTS"

@@ -31,6 +31,7 @@ from webapp.courier import Courier
 from webapp.crowd import Crowd
 from webapp.database import dedicated_conninfo, open_pool, prepare
 from webapp.errors import Errors
+from webapp.hearing import check_hearing
 from webapp.hub import Hub
 from webapp.keeper import keep_up
 from webapp.listener import Listener
@@ -95,6 +96,7 @@ def create_app(settings: Settings) -> FastAPI:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[dict[str, object]]:
     database = await asyncio.to_thread(prepare, app.state.settings)
+    await asyncio.to_thread(check_hearing, database.url, database.listen_url)
     async with AsyncExitStack() as stack:
         pool = await stack.enter_async_context(open_pool(database))
         bell = Bell()

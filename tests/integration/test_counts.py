@@ -11,14 +11,15 @@ from tests.factories import make_item
 from tests.follower import Proxy, follow
 from tests.server import LiveServer, serve
 from tests.work import counted_work
-from webapp import tallies
+from webapp import main, tallies
 
 NEVER_S = 3600.0
 
 
 @pytest.fixture
-async def slow_to_hear(database_url: str) -> AsyncIterator[LiveServer]:
-    """A server that gets no notifications: by itself it looks at the log once a second."""
+async def slow_to_hear(database_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[LiveServer]:
+    """A server that gets no notifications, which it was not asked before: it looks at the log once a second."""
+    monkeypatch.setattr(main, "check_hearing", lambda *_: None)
     async with Proxy(database_url, is_pooler=True).serve() as through_pooler:
         with serve(database_url, listen_database_url=through_pooler) as running:
             yield running

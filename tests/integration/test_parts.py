@@ -10,6 +10,8 @@ from tests.browserless import BrowserlessPage, open_page, until
 from tests.factories import make_item
 from tests.integration import parts
 from tests.server import LiveServer, serve
+from webapp.hearing import check_hearing
+from webapp.settings import SetupError
 
 pytestmark = pytest.mark.parts
 
@@ -48,6 +50,16 @@ async def test_a_transaction_pooler_may_stand_before_all_but_the_listener(
             database.execute("UPDATE inventory SET quantity = 2 WHERE name = 'item 19'")
             await until(lambda: page.text("totals") == "Items 20 Units 21 Low stock 0")
             await until(lambda: len(page.items()) == 20)
+
+
+async def test_a_start_at_which_nothing_would_be_heard_is_refused(database_url: str, admin_url: str) -> None:
+    with parts.pgbouncer(database_url) as pooled:
+        for listening in (pooled, admin_url):
+            with pytest.raises(SetupError, match="do not arrive"):
+                check_hearing(database_url, listening, patience_s=0.5)
+        with pytest.raises(SetupError, match="do not arrive"):
+            check_hearing(pooled, pooled, patience_s=0.5)
+        check_hearing(pooled, database_url)
 
 
 async def test_two_servers_behind_one_nginx_are_one_to_the_page(
