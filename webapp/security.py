@@ -47,6 +47,7 @@ HEADERS = {
 
 
 PROBES = ("/healthz", "/readyz")  # a load balancer asks them by address, and they tell no secret
+OUR_SITE = ("same-origin", "none")  # none: a person asked, not a page
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _AUTHORITY = re.compile(r"(?P<name>\[[0-9a-f:.]+\]|[a-z0-9._-]+?)\.?(:(?P<port>[0-9]{0,5}))?")
 _ORIGIN = re.compile(r"(?P<scheme>https?)://(?P<authority>.*)")
@@ -93,8 +94,7 @@ class Security:
         if path_of(scope) not in PROBES and not (host and self._is_served(host[0])):
             text = "This host name is not served here. Whoever runs this server can add it to ALLOWED_HOSTS."
             raise HTTPException(400, text)
-        checked = scope["type"] == "websocket" or scope["method"] not in SAFE_METHODS
-        if checked and "origin" in headers and not _is_ours(_only(headers, "origin"), _only(headers, "host"), scope):
+        if _is_of_another_site(headers, scope):
             raise HTTPException(403, "Requests from other sites are refused.")
         if _declared_length(headers) > _max_bytes(scope):
             raise _too_large(_max_bytes(scope))
@@ -103,10 +103,25 @@ class Security:
         return is_loopback(host) or not self._allowed_hosts.isdisjoint((host, "*"))
 
 
-def _is_ours(origin: str, host: str, scope: Scope) -> bool:
-    """Whether a request comes from a page of ours; where it is known that we speak TLS, a page without is not ours."""
+def _is_of_another_site(headers: Headers, scope: Scope) -> bool:
+    """Whether a page of another site writes or opens a socket; to lead here by a link is every page's right.
+
+    The browser itself says so, also where it sends no Origin; but of sockets not all browsers say what is true.
+    """
+    if scope["type"] == "websocket":
+        return _is_of_another_origin(headers, scope)
+    called = _only(headers, "sec-fetch-site") if "sec-fetch-site" in headers else "none"
+    writes = scope["method"] not in SAFE_METHODS
+    return writes and (called not in OUR_SITE or _is_of_another_origin(headers, scope))
+
+
+def _is_of_another_origin(headers: Headers, scope: Scope) -> bool:
+    """Whether Origin is not ours; programs send none. Where it is known that we speak TLS, a page without is not."""
+    if "origin" not in headers:
+        return False
+    origin = _only(headers, "origin")
     is_plain = origin.lower().startswith("http:") and scope.get("scheme") in ("https", "wss")
-    return is_same_origin(origin, host) and not is_plain
+    return is_plain or not is_same_origin(origin, _only(headers, "host"))
 
 
 async def refuse(refusal: HTTPException, answer: Answer, scope: Scope, receive: Receive, send: Send) -> None:

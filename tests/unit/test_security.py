@@ -143,6 +143,20 @@ async def test_no_other_page_may_post_or_open_a_socket(origin: str) -> None:
     assert await status(*headers) == 200, "reading is what links do"
 
 
+@pytest.mark.parametrize("site", ["cross-site", "same-site", "", "same-origin, cross-site", "SAME-ORIGIN"])
+async def test_what_the_browser_calls_another_site_may_not_write_even_without_an_origin(site: str) -> None:
+    headers = [("host", "localhost:8000"), ("sec-fetch-site", site)]
+    assert await status(*headers, method="POST") == 403
+    assert await status(*headers) == 200, "a link from elsewhere may lead here"
+
+
+@pytest.mark.parametrize("site", ["same-origin", "none"])
+async def test_our_own_pages_and_people_may_write(site: str) -> None:
+    headers = [("host", "localhost:8000"), ("sec-fetch-site", site)]
+    assert await status(*headers, method="POST") == 200
+    assert await status(*headers, ("origin", "http://evil.example"), method="POST") == 403
+
+
 async def test_where_a_proxy_that_is_trusted_speaks_tls_a_page_without_may_not_post() -> None:
     for origin, expected in (("https://localhost", 200), ("http://localhost", 403)):
         headers = [("host", "localhost"), ("origin", origin)]
