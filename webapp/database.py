@@ -50,12 +50,19 @@ def prepare(settings: Settings) -> Database:
 
     Raises `SetupError` where an operator must act.
     """
+    database = locate(settings)
+    migrate(database.url)
+    return database
+
+
+@cache
+def locate(settings: Settings) -> Database:
+    """Start the embedded server if no DATABASE_URL is set, and leave the schema as it is. Raises `SetupError`."""
     server = None if settings.database_url else _start_embedded(settings)
     url = server.url if server else str(settings.database_url)
     listen_url = settings.listen_database_url or url
     for conninfo in (url, listen_url):
         _check_conninfo(conninfo)
-    migrate(url)
     return Database(url, listen_url, server)
 
 

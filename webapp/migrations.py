@@ -1,6 +1,9 @@
 """Forward-only migrations: sql/migrations/NNNN_name.sql, applied in order, each once, all in one transaction."""
 
 import hashlib
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import psycopg
@@ -13,6 +16,7 @@ Connection = psycopg.Connection[TupleRow]
 LOCK = 0x11FE_0001  # names the advisory lock; any number that other programs do not use
 OLDEST_SERVER = 150000
 PATIENCE_MS = 60_000  # for the lock, while another process migrates
+_MADE = re.compile(r"CREATE (?:OR REPLACE )?(?:UNLOGGED )?(?:TABLE|VIEW|FUNCTION) (?:IF NOT EXISTS )?public\.(\w+)")
 _HISTORY = b"""
     CREATE TABLE IF NOT EXISTS public.inventory_migrations (
         name text PRIMARY KEY,
@@ -43,11 +47,24 @@ def all_migrations() -> list[Migration]:
     return [Migration(file.stem, file.read_text("utf-8").encode()) for file in files]  # as text: any line ends
 
 
+def objects_made(migrations: Sequence[Migration]) -> list[str]:
+    """Return the names of the tables, views and functions that migrations make in the schema public."""
+    text = b"".join(migration.statements for migration in migrations).decode()
+    return ["inventory_migrations", *dict.fromkeys(_MADE.findall(text))]
+
+
 def migrate(conninfo: str) -> list[str]:
     """Bring the database to this release's schema; return the names of what was applied.
 
     Several processes may call it at once. Raises `SetupError` where an operator must act.
     """
+    with preparing(conninfo) as connection:
+        return apply(connection, all_migrations())
+
+
+@contextmanager
+def preparing(conninfo: str) -> Iterator[Connection]:
+    """Open the transaction in which a database is made ready, one at a time. Raises `SetupError` and does nothing."""
     try:
         with psycopg.connect(
             conninfo, connect_timeout=10, client_encoding="utf8", prepare_threshold=None, row_factory=tuple_row
@@ -56,7 +73,9 @@ def migrate(conninfo: str) -> list[str]:
             connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
             connection.read_only = False
             _check_server(connection)
-            return _apply_missing(connection)
+            connection.execute(_SETTINGS, [str(PATIENCE_MS)])
+            connection.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
+            yield connection
     except psycopg.errors.InsufficientPrivilege as error:
         raise SetupError(_privilege_help(error, conninfo)) from error
     except psycopg.errors.LockNotAvailable as error:
@@ -90,12 +109,10 @@ def _setting(connection: Connection, name: str) -> str:
     return str(row[0]) if row else ""
 
 
-def _apply_missing(connection: Connection) -> list[str]:
-    known = all_migrations()
-    connection.execute(_SETTINGS, [str(PATIENCE_MS)])
-    connection.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
-    applied = _applied(connection)
-    _check_history(applied, known)
+def apply(connection: Connection, known: Sequence[Migration]) -> list[str]:
+    """Apply those of the known migrations that are missing; return their names. Raises `SetupError`."""
+    applied = applied_migrations(connection)
+    check_history(applied, known)
     missing = [migration for migration in known if migration.name not in applied]
     if missing and not applied:
         _check_foreign_table(connection)
@@ -109,7 +126,8 @@ def _apply_missing(connection: Connection) -> list[str]:
     return [migration.name for migration in missing]
 
 
-def _applied(connection: Connection) -> dict[str, str]:
+def applied_migrations(connection: Connection) -> dict[str, str]:
+    """Return the names of the migrations that the database has had, and their checksums."""
     found = connection.execute("SELECT to_regclass('public.inventory_migrations')::text").fetchone()
     if found is None or found[0] is None:
         return {}
@@ -117,7 +135,8 @@ def _applied(connection: Connection) -> dict[str, str]:
     return dict(rows)
 
 
-def _check_history(applied: dict[str, str], known: list[Migration]) -> None:
+def check_history(applied: Mapping[str, str], known: Sequence[Migration]) -> None:
+    """Raise `SetupError` if some of what was applied is not known, or is known otherwise."""
     checksums = {migration.name: migration.checksum for migration in known}
     if newer := sorted(applied.keys() - checksums.keys()):
         raise SetupError(
