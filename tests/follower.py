@@ -48,8 +48,8 @@ class Follower:
         match event:
             case Changes(changes):
                 self.changes += changes
-            case Heard(payload):
-                self.payloads.append(payload)
+            case Heard(payloads):
+                self.payloads.extend(payloads)
             case Resync():
                 self.resyncs += 1
 

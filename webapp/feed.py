@@ -86,6 +86,12 @@ class FeedConnection(DedicatedConnection):
         """End the wait for a hint that is on, or else the next one."""
         self._hinted.set()
 
+    async def rest(self, for_s: float) -> None:
+        """Listen to nobody for a while, but to `hint`."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(for_s):
+                await self._hinted.wait()
+
     async def wait_for_hint(self, timeout_s: float) -> None:
         """Return at the first notification, or after the time of the safety poll."""
         self._drain()  # what came right behind the last answer is read already, and the socket would not tell

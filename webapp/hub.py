@@ -71,8 +71,9 @@ class Hub:
     async def handle(self, event: Event) -> None:
         """Hand one event to the tallies and the views."""
         match event:
-            case Heard(payload):
-                self._handle_payload(payload)
+            case Heard(payloads):
+                for payload in payloads:
+                    self._handle_payload(payload)
             case Changes():
                 self.changes += len(event.changes)
                 self._news.hear(event.changes)

@@ -16,6 +16,10 @@ logger = logging.getLogger(__name__)
 SAFETY_POLL_S = 1.0
 ANSWER_LIMIT_S = 4.0
 MAX_CHANGES = 5_000
+# While it is busy there is something to read every few milliseconds. Each look costs as much as twenty changes, and no
+# page is told more often than it can show.
+MANY_CHANGES = 8
+REST_S = 0.02
 
 
 class Listener:
@@ -102,8 +106,8 @@ class Listener:
             yield Resync()
         self._feed = feed
         while True:
-            for payload in feed.take_payloads():
-                yield Heard(payload)
+            if payloads := feed.take_payloads():
+                yield Heard(payloads)
             asked_at = time.monotonic()
             event = await self._look(feed)
             self.certain_at = asked_at
@@ -112,6 +116,8 @@ class Listener:
             self._told_at = asked_at
             self._told.set()
             self._told = asyncio.Event()
+            if isinstance(event, Changes) and len(event.changes) >= MANY_CHANGES:
+                await feed.rest(REST_S)
             await feed.wait_for_hint(self._safety_poll_s)
 
     async def _enter_epoch(self, feed: FeedConnection) -> bool:

@@ -1,9 +1,8 @@
 -- courier_tune --
--- Settings for the courier's connection: the server frees the locks of a process that has fallen silent, one plan does
--- for all rounds, and a commit that only notifies need not wait for the disk.
+-- Settings for the courier's connection: the server frees the locks of a process that has fallen silent, and a commit
+-- that only notifies need not wait for the disk.
 SELECT set_config(name, value, FALSE)
-  FROM (VALUES ('idle_session_timeout', %(silence_ms)s::text), ('plan_cache_mode', 'force_generic_plan'),
-               ('synchronous_commit', 'off')) AS wanted (name, value);
+  FROM (VALUES ('idle_session_timeout', %(silence_ms)s::text), ('synchronous_commit', 'off')) AS wanted (name, value);
 
 -- courier_seat --
 -- One row: whether this session is the courier from now on. It is asked for when it is busy, and where one is missed.

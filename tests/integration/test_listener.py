@@ -11,8 +11,8 @@ from tests.factories import make_item
 from tests.follower import APPLICATION, Proxy, follow
 from tests.waiting import eventually
 from webapp.changes import Change, ItemState
-from webapp.feed import LONGEST_PAUSE_S, pause_s
-from webapp.listener import MAX_CHANGES
+from webapp.feed import LONGEST_PAUSE_S, FeedConnection, pause_s
+from webapp.listener import MANY_CHANGES, MAX_CHANGES
 
 NEVER_S = 3600.0
 
@@ -153,6 +153,29 @@ async def test_a_locked_log_is_waited_for_without_heaping_up_connections(
         await follower.until_told(1)
         assert follower.names() == ["behind the lock"]
         assert follower.resyncs == 1
+
+
+async def test_a_busy_listener_rests_until_somebody_asks(
+    database_url: str, database: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rested = asyncio.Event()
+    rest = FeedConnection.rest
+
+    async def rest_long(feed: FeedConnection, for_s: float) -> None:
+        rested.set()
+        await rest(feed, NEVER_S)
+
+    monkeypatch.setattr(FeedConnection, "rest", rest_long)
+    async with follow(database_url, safety_poll_s=NEVER_S) as follower:
+        insert_many(database, MANY_CHANGES - 1)
+        await follower.until_told(MANY_CHANGES - 1)
+        assert not rested.is_set()
+        database.execute("DELETE FROM inventory")
+        insert_many(database, MANY_CHANGES)
+        await asyncio.wait_for(rested.wait(), 20)
+        make_item(database, name="meanwhile")
+        assert await follower.listener.catch_up(within_s=20)
+        assert follower.names()[-1] == "meanwhile"
 
 
 def test_the_pause_stays_short_however_long_the_server_is_away() -> None:

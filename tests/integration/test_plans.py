@@ -118,6 +118,19 @@ def test_the_feed_reads_what_is_new_and_not_the_log(stocked: psycopg.Connection)
     assert indexes(used) == {"inventory_changes_xid"}
 
 
+def test_the_feed_plans_its_look_once_for_all(shared_url: str) -> None:
+    with psycopg.connect(shared_url, autocommit=True, prepare_threshold=0) as reader:
+        reader.execute(QUERIES["tune"], {"limit_ms": 1000})
+        row = reader.execute("SELECT pg_current_snapshot()::text").fetchone()
+        for _ in range(3):
+            reader.execute(QUERIES["changes_since"], {"cursor": row[0] if row else None, "limit": 10})
+        plans = reader.execute(
+            "SELECT generic_plans, custom_plans FROM pg_prepared_statements WHERE statement LIKE '%keeps_texts%'",
+            prepare=False,
+        ).fetchall()
+    assert plans == [(3, 0)]
+
+
 def test_the_latest_changes_are_found_by_index_after_one_transaction_that_wrote_the_whole_log(
     stocked: psycopg.Connection,
 ) -> None:
