@@ -84,7 +84,7 @@ class BrowserlessPage:
             self.single[name] = found[0]
 
     async def _resume(self, socket: ClientConnection) -> None:
-        revisions = {"revision": self._value("revision"), "summary": self._value("summary-revision")}
+        revisions = {"revision": self.value("revision"), "summary": self.value("summary-revision")}
         await socket.send(json.dumps({"type": "resume", **revisions, "headers": {}}))
 
     async def _receive(self, socket: ClientConnection) -> None:
@@ -105,7 +105,8 @@ class BrowserlessPage:
                 self.single[partial.target[1:]] = partial.html
             self.beats += partial.target == "#beat"
 
-    def _value(self, element_id: str) -> str:
+    def value(self, element_id: str) -> str:
+        """Return the value of a hidden field."""
         found = re.search(r'value="([^"]*)"', self.single[element_id])
         assert found
         return found[1]

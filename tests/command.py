@@ -34,10 +34,12 @@ class Served(LiveServer):
 
 
 @contextmanager
-def serving(database_url: str, log: Path, *options: str, source: Path = RESOURCES) -> Iterator[Served]:
+def serving(
+    database_url: str, log: Path, *options: str, source: Path = RESOURCES, **variables: str
+) -> Iterator[Served]:
     """Serve a database with the command of a checkout."""
     command = [sys.executable, "-m", "webapp", "serve", "--port", "0", *options]
-    environment = os.environ | {"DATABASE_URL": database_url, "LOG_LEVEL": "info"}
+    environment = os.environ | {"DATABASE_URL": database_url, "LOG_LEVEL": "info", **variables}
     with (
         log.open("w") as stderr,
         subprocess.Popen(

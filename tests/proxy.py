@@ -76,13 +76,20 @@ def _end(connected: socket.socket) -> None:
 
 
 @contextmanager
+def network_to(host: str, port: str) -> Iterator[tuple[int, Network]]:
+    """Give a port that leads to a server through a network of the test's own."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        network = Network(listening, host, port)
+        threading.Thread(target=network.serve, daemon=True).start()
+        try:
+            yield int(listening.getsockname()[1]), network
+        finally:
+            network.close()
+
+
+@contextmanager
 def network_before(database_url: str) -> Iterator[tuple[str, Network]]:
     """Give an address of the database that leads through a network of the test's own."""
     parts = conninfo_to_dict(database_url)
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        network = Network(listening, str(parts["host"]), str(parts.get("port", 5432)))
-        threading.Thread(target=network.serve, daemon=True).start()
-        try:
-            yield make_conninfo(database_url, host="127.0.0.1", port=listening.getsockname()[1]), network
-        finally:
-            network.close()
+    with network_to(str(parts["host"]), str(parts.get("port", 5432))) as (port, network):
+        yield make_conninfo(database_url, host="127.0.0.1", port=port), network

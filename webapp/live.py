@@ -202,9 +202,14 @@ class Cursor(NamedTuple):
     not_before: int = 0
     """The refresh to wait for; 0: none."""
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether it is not yet known what the page lacks."""
+        return self.view.refreshes_finished < self.not_before
+
     def advance(self) -> "tuple[str, Cursor]":
         """Return the frame that brings the page to the newest snapshot, "" if it is there, and where it then is."""
-        if self.view.refreshes_finished < self.not_before:
+        if self.is_waiting:
             return "", self
         frame, revision = self.view.frame_since(self.revision)
         return frame, Cursor(self.view, revision)

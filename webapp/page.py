@@ -145,7 +145,8 @@ class Page(Client):
 
     def _next_beat(self, shown: Shown) -> tuple[str, Shown]:
         """Tell that the page is live, as soon as what it shows is certain."""
-        if shown.beat == self._company.beats or not all(view.is_certain() for view in self.views):
+        is_waiting = shown.items.is_waiting or (shown.summary is not None and shown.summary.is_waiting)
+        if shown.beat == self._company.beats or is_waiting or not all(view.is_certain() for view in self.views):
             return "", shown
         return self._company.beat_text(), shown._replace(beat=self._company.beats)
 
