@@ -69,10 +69,11 @@ def preparing(conninfo: str) -> Iterator[Connection]:
         with psycopg.connect(
             conninfo, connect_timeout=10, client_encoding="utf8", prepare_threshold=None, row_factory=tuple_row
         ) as connection:
+            _check_server(connection)
+            connection.rollback()
             # What the role or the address sets otherwise must not reach what is made here.
             connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
             connection.read_only = False
-            _check_server(connection)
             connection.execute(_SETTINGS, [str(PATIENCE_MS)])
             connection.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
             yield connection
