@@ -37,7 +37,7 @@ class Readiness:
         if self._asking is None or self._asking.done():
             self._asking = asyncio.create_task(self._ask_database())
         done, _ = await asyncio.wait({self._asking}, timeout=ANSWER_LIMIT_S)
-        return self._asking.result() if done else _without_database(f"no answer within {ANSWER_LIMIT_S:.0f} s")
+        return self._asking.result() if done else _without_database(f"no answer within {ANSWER_LIMIT_S:g} s")
 
     async def _ask_database(self) -> dict[str, str]:
         try:

@@ -83,17 +83,6 @@ def test_nothing_is_sent_again_when_nothing_changed(
     assert not any('hx-swap="innerMorph"' in frame or "#totals" in frame for frame in frames)
 
 
-def test_a_page_whose_server_lives_but_hears_nothing_says_so(
-    server: LiveServer, database: psycopg.Connection, page: Page
-) -> None:
-    make_item(database, name="apples", quantity=10)
-    open_live(page, server.url)
-    server.app.state.hub._listener.certain_at = float("-inf")
-    server.app.state.hub._listener.is_certain = lambda within_s: False
-    hurry(page)
-    expect(page.locator("#connection .stale")).to_be_visible()
-
-
 @pytest.mark.parametrize("motion", ["no-preference", "reduce"])
 def test_silence_makes_the_page_ask_for_itself(
     server: LiveServer, database: psycopg.Connection, page: Page, motion: str

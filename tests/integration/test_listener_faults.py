@@ -4,7 +4,7 @@ import asyncio
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import psycopg
@@ -16,8 +16,10 @@ from tests.follower import Follower, Proxy, follow
 from tests.waiting import eventually
 from webapp.embedded import EmbeddedServer
 from webapp.migrations import migrate
+from webapp.queries import QUERIES
 
 FUTURE = 10**15
+OTHERS_WORD = "SELECT pg_notify('messages_channel', repeat('x', 7000))"
 
 
 @pytest.fixture
@@ -77,8 +79,15 @@ async def test_a_full_notification_queue_never_fails_a_writer(server: EmbeddedSe
                 database.execute("UPDATE inventory SET quantity = quantity + 1")
             await follower.until_told(60 * 50)
             assert len(follower.payloads) < 60 * 50
+            with suppress(psycopg.errors.ProgramLimitExceeded):
+                while True:
+                    database.execute(OTHERS_WORD)
             idler.rollback()
             idler.close()
+            with pytest.raises(psycopg.errors.ProgramLimitExceeded):
+                database.execute(OTHERS_WORD)  # everybody has heard it all, and yet it stays full
+            database.execute(QUERIES["database_state"])  # what each process asks every minute
+            database.execute(OTHERS_WORD)
             make_item(database)
             heard = len(follower.payloads)
             make_item(database)

@@ -4,6 +4,7 @@ import os
 
 import httpx
 import psycopg
+import pytest
 from prometheus_client import REGISTRY
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
@@ -11,8 +12,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.browserless import open_page, until
 from tests.factories import make_item
 from tests.integration.test_probes import values
-from tests.server import LiveServer
-from webapp import __version__
+from tests.server import LiveServer, serve
+from tests.waiting import eventually
+from webapp import __version__, vitals
 from webapp.settings import RESOURCES
 
 
@@ -53,6 +55,17 @@ def test_prometheus_gets_the_newer_format_if_it_asks_and_the_process_says_which_
     families = openmetrics(response.text)  # type: ignore[no-untyped-call]
     samples = [sample for family in families for sample in family.samples]
     assert {sample.labels["pid"] for sample in samples} == {str(os.getpid())}
+
+
+def test_the_queue_is_asked_for_again_and_again_though_nobody_scrapes(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(vitals, "ASK_DATABASE_EVERY_S", 0.01)
+    with serve(database_url) as server:
+        signs = server.app.state.status._vitals
+        eventually(lambda: signs.database.notify_queue_use is not None)
+        answer = signs.database
+        eventually(lambda: signs.database is not answer)
 
 
 def test_nothing_is_left_in_the_registry_that_other_libraries_share(shared_server: LiveServer) -> None:

@@ -8,6 +8,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.proxy import network_before
 from tests.server import LiveServer, serve
 from tests.waiting import eventually
+from webapp import probes
 from webapp.migrations import all_migrations
 
 READY = {"status": "ok", "database": "ok", "migrations": "ok", "feed": "ok"}
@@ -63,12 +64,15 @@ def test_a_dead_feed_alone_is_named(database_url: str) -> None:
         network.mend()
 
 
-def test_a_silent_database_is_named_before_the_prober_loses_patience(database_url: str) -> None:
+def test_a_silent_database_is_named_before_the_prober_loses_patience(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with network_before(database_url) as (url, network), serve(url, listen_database_url=database_url) as server:
         eventually(lambda: get(server, "/readyz").json() == READY)
         network.stall()
+        monkeypatch.setattr(probes, "ANSWER_LIMIT_S", 0.2)
         parts = get(server, "/readyz").json()
-        assert parts["database"].startswith("no answer")
+        assert parts["database"] == "no answer within 0.2 s"
         assert (parts["migrations"], parts["feed"]) == ("not known without the database", "ok")
         network.mend()
         eventually(lambda: get(server, "/readyz").json() == READY)

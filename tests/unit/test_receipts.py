@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from tests.unit.test_broadcast import Company, Wire, served
+from tests.unit.test_broadcast import Company, Wire, served, until
 from tests.unit.test_live import change, settled
 from webapp import receipts as receipts_module
 from webapp.changes import Changes
@@ -16,6 +16,7 @@ from webapp.client import MAX_FRAMES
 from webapp.receipts import MOST_OPEN, Receipts
 
 TOKEN = re.compile(r'name="receipt" value="([^"]+)"')
+EVENT = Changes((change(),))
 UNTOUCHED = Changes((change("insert"),))  # nothing that a shelf shows
 
 
@@ -34,12 +35,22 @@ async def company_of(pages: int) -> AsyncIterator[tuple[Company, list[Wire]]]:
 async def change_and_ask(company: Company, quantity: int) -> None:
     """Put a quantity on the shelf, and ask for a receipt as soon as that was heard."""
     company.receipts._ask_at = 0.0
+    await change_soon(company, quantity)
+
+
+async def change_soon(company: Company, quantity: int) -> None:
+    """Put a quantity on the shelf, whether or not it is time to ask again."""
     company.shelf.quantity = quantity
     company.view._next_refresh_at = 0.0
-    event = Changes((change(),))
-    company.view.hear(event)
-    company.receipts.choose(event, company.pages)
+    company.view.hear(EVENT)
+    company.receipts.choose(EVENT, company.pages)
     await settled(company.view)
+    await served(company.broadcast)
+
+
+async def serve(company: Company, wire: Wire) -> None:
+    wire.client.not_before = 0.0
+    company.broadcast.wake(company.pages)
     await served(company.broadcast)
 
 
@@ -68,34 +79,35 @@ async def test_one_page_of_all_is_asked_in_a_frame_of_its_own_behind_the_one_tha
 
 async def test_a_page_is_asked_behind_the_state_that_has_the_change_and_not_behind_an_older_one() -> None:
     async with company_of(1) as (company, (wire,)):
-        company.shelf.gate.clear()
-        company.shelf.started.clear()
-        company.shelf.quantity = 1002
-        company.view._next_refresh_at = 0.0
-        company.view.touch()
-        await company.shelf.started.wait()  # what is being read now does not have what comes next
-        event = Changes((change(),))
-        company.shelf.quantity = 1003
-        company.view.hear(event)
-        company.receipts.choose(event, company.pages)
-        company.view._next_refresh_at = wire.client.not_before = 0.0
-        company.shelf.gate.set()
-        await settled(company.view)
-        await served(company.broadcast)
-        wire.client.not_before = 0.0
-        company.broadcast.wake(company.pages)
-        await served(company.broadcast)
-        asked_behind = next(number for number, text in enumerate(wire.texts) if TOKEN.search(text))
-        assert ">1003<" in wire.texts[asked_behind - 1]
+        shelf, view = company.shelf, company.view
+        before, after = asyncio.Event(), asyncio.Event()
+        shelf.gate, shelf.quantity = before, 1002
+        view._next_refresh_at = 0.0
+        view.touch()
+        await until(lambda: shelf.running)  # what is being read now does not have what comes next
+        shelf.gate, shelf.quantity = after, 1003
+        view.hear(EVENT)
+        company.receipts.choose(EVENT, company.pages)
+        before.set()
+        await until(lambda: shelf.loads == 3)
+        view._expected_until = float("-inf")  # the page loses patience with it
+        await serve(company, wire)
+        assert ">1002<" in wire.texts[-1]
+        after.set()
+        await settled(view)
+        await serve(company, wire)
+        assert ">1003<" in wire.texts[-2]
+        assert TOKEN.search(wire.texts[-1])
 
 
 async def test_who_does_not_show_a_change_is_not_asked() -> None:
     async with company_of(1) as (company, (wire,)):
         company.view.hear(UNTOUCHED)
         company.receipts.choose(UNTOUCHED, company.pages)
-        company.beat()
-        await served(company.broadcast)
-        assert wire.texts == ["beat 1"]
+        await company.put(1002)
+        await serve(company, wire)
+        assert ">1002<" in "".join(wire.texts)
+        assert tokens(wire) == []
 
 
 async def test_at_most_one_page_a_second_is_asked() -> None:
@@ -104,9 +116,7 @@ async def test_at_most_one_page_a_second_is_asked() -> None:
         for quantity in (1003, 1004):
             for wire in wires:
                 wire.client.not_before = 0.0
-            company.receipts.choose(Changes((change(),)), company.pages)
-            await company.put(quantity)
-            await served(company.broadcast)
+            await change_soon(company, quantity)
         assert len(tokens(*wires)) == 1
 
 
