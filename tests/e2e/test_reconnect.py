@@ -4,6 +4,7 @@ from playwright.sync_api import Page, WebSocket, expect
 
 from tests.e2e.conftest import eventually_in, hurry, open_live, wait_until_live
 from tests.factories import make_item
+from tests.proxy import network_to
 from tests.server import LiveServer, serve
 from tests.waiting import eventually
 
@@ -69,6 +70,22 @@ def test_a_restarted_server_is_found_again_and_the_page_catches_up(
         expect(page.locator(QUANTITY)).to_have_text("3", timeout=15_000)
         expect(page.locator("#connection .stale")).to_be_hidden()
         assert page.evaluate("window.notReloaded") is True
+
+
+def test_a_network_that_stalls_is_noticed_and_what_was_missed_is_shown_when_it_flows(
+    server: LiveServer, database: psycopg.Connection, page: Page
+) -> None:
+    make_item(database, name="apples", quantity=10)
+    with network_to("127.0.0.1", str(server.port)) as (port, network):
+        open_live(page, f"http://127.0.0.1:{port}")
+        network.stall()
+        database.execute("UPDATE inventory SET quantity = 3")
+        hurry(page)
+        expect(page.locator("#connection .stale")).to_be_visible()
+        hurry(page, 1)
+        network.mend()
+        expect(page.locator(QUANTITY)).to_have_text("3", timeout=15_000)
+        expect(page.locator("#connection .stale")).to_be_hidden()
 
 
 def test_nothing_is_sent_again_when_nothing_changed(
