@@ -1,7 +1,7 @@
 """What this process tells Prometheus: nothing is counted for it alone, the parts' own state is read when it asks."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
@@ -13,63 +13,58 @@ from prometheus_client.registry import Collector
 from webapp import __version__
 from webapp.rendering import build
 from webapp.responses import READ
-from webapp.vitals import Reading, Vitals
+from webapp.vitals import Vitals
 
 router = APIRouter()
 
-Values = dict[tuple[str, ...], float]
-# Name, what it is, its labels, and the values of a reading by the labels' values.
-Family = tuple[str, str, tuple[str, ...], Callable[[Reading], Values]]
+Family = tuple[str, str, str, dict[str, str]]
+"""A metric's name, what it is, its label if it has one, and the field of a reading for each of the label's values."""
 
 _GAUGES: tuple[Family, ...] = (
     (
         "feed_lag_seconds",
         "How long ago the moment is up to which every committed change has been told to the views.",
-        (),
-        lambda now: {(): now.feed_lag_s},
+        "",
+        {"": "feed_lag_s"},
     ),
     (
         "sockets",
         "Open WebSockets: pages on /live, programs on /messages.",
-        ("endpoint",),
-        lambda now: {("/live",): now.pages, ("/messages",): now.programs},
+        "endpoint",
+        {"/live": "pages", "/messages": "programs"},
     ),
     (
         "views",
         "Live views: those that somebody looks at, and those kept for who returns.",
-        ("state",),
-        lambda now: {("watched",): now.views_watched, ("kept",): now.views_kept},
+        "state",
+        {"watched": "views_watched", "kept": "views_kept"},
     ),
-    (
-        "courier_busy",
-        "1 while this process notifies on behalf of all writers.",
-        (),
-        lambda now: {(): now.courier_is_busy},
-    ),
+    ("courier_busy", "1 while this process notifies on behalf of all writers.", "", {"": "courier_is_busy"}),
     (
         "pool_connections",
         "Connections of the database pool.",
-        ("state",),
-        lambda now: {("in_use",): now.pool_in_use, ("idle",): now.pool_idle},
+        "state",
+        {"in_use": "pool_in_use", "idle": "pool_idle"},
     ),
-    (
-        "pool_waiting",
-        "Requests and views that wait for a connection of the database pool.",
-        (),
-        lambda now: {(): now.pool_waiting},
-    ),
+    ("pool_waiting", "Requests and views that wait for a connection of the database pool.", "", {"": "pool_waiting"}),
 )
 _COUNTERS: tuple[Family, ...] = (
-    ("changes", "Committed changes that the feed has told.", (), lambda now: {(): now.changes}),
-    ("resyncs", "How often the feed had everything shown afresh.", (), lambda now: {(): now.resyncs}),
-    ("frames", "Frames written to sockets.", (), lambda now: {(): now.frames}),
-    ("frame_bytes", "Bytes of the frames written to sockets.", (), lambda now: {(): now.frame_bytes}),
-    ("renders", "Templates rendered.", (), lambda now: {(): now.renders}),
+    ("changes", "Committed changes that the feed has told.", "", {"": "changes"}),
+    ("resyncs", "How often the feed had everything shown afresh.", "", {"": "resyncs"}),
+    ("frames", "Frames written to sockets.", "", {"": "frames"}),
+    ("frame_bytes", "Bytes of the frames written to sockets.", "", {"": "frame_bytes"}),
+    ("renders", "Templates rendered.", "", {"": "renders"}),
     (
         "conflations",
         "Times a client was passed over, to get the newest state later: it was slow, or had had its share of frames.",
-        ("reason",),
-        lambda now: {("slow",): now.passed_over, ("share",): now.postponed},
+        "reason",
+        {"slow": "passed_over", "share": "postponed"},
+    ),
+    (
+        "receipts",
+        "Receipts that pages were asked for, and those that came unasked or too late.",
+        "outcome",
+        {"asked": "receipts_asked", "refused": "receipts_refused"},
     ),
 )
 
@@ -84,10 +79,10 @@ class VitalsCollector(Collector):
         """Read everything at one moment."""
         now, database = self._vitals.read(), self._vitals.database
         for families, kind in ((_GAUGES, GaugeMetricFamily), (_COUNTERS, CounterMetricFamily)):
-            for name, text, labels, values in families:
-                family = kind(f"live_inventory_{name}", text, labels=labels)
-                for label_values, value in values(now).items():
-                    family.add_metric(label_values, value)
+            for name, text, label, fields in families:
+                family = kind(f"live_inventory_{name}", text, labels=[label] if label else [])
+                for value, field in fields.items():
+                    family.add_metric([value] if label else [], getattr(now, field))
                 yield family
         if database.notify_queue_use is not None:
             text = "How full the NOTIFY queue of the whole PostgreSQL server is, from 0 to 1; asked every minute."

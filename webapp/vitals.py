@@ -44,6 +44,8 @@ class Reading:
     renders: int
     passed_over: int
     postponed: int
+    receipts_asked: int
+    receipts_refused: int
     courier_is_busy: bool
     pool_in_use: int
     pool_idle: int
@@ -80,6 +82,8 @@ class Vitals:
             renders=self._renderer.renders,
             passed_over=broadcast.passed_over,
             postponed=broadcast.postponed,
+            receipts_asked=hub.receipts.asked,
+            receipts_refused=hub.receipts.refused,
             courier_is_busy=self._courier.is_busy,
             pool_in_use=pool["pool_size"] - pool["pool_available"],
             pool_idle=pool["pool_available"],
