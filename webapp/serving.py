@@ -9,6 +9,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from multiprocessing.connection import Connection
 from typing import Any
@@ -22,7 +23,7 @@ from webapp.handoff import HandOffProtocol
 from webapp.intake import Intake
 from webapp.logs import configuration
 from webapp.settings import RESOURCES, Settings, SetupError, load_settings
-from webapp.workers import Supervisor
+from webapp.workers import WORD_S, Supervisor
 
 FILES_BESIDES = 100  # what a process has open besides its connections: the database's, logs, modules
 WEBSOCKETS: dict[str, Any] = {
@@ -111,9 +112,19 @@ def _work(listening: socket.socket, supervisor: Connection) -> None:
     """Be one of several processes; leave when the one that looks after them has died."""
 
     def join() -> None:
-        supervisor.send(True)  # noqa: FBT003 - what it says is that it serves
+        loop = asyncio.get_running_loop()
+        speak(loop)
         if parent := multiprocessing.parent_process():
-            asyncio.get_running_loop().add_reader(parent.sentinel, server.handle_exit, signal.SIGTERM, None)
+            loop.add_reader(parent.sentinel, leave, loop, parent.sentinel)
+
+    def speak(loop: asyncio.AbstractEventLoop) -> None:
+        with suppress(OSError):
+            supervisor.send_bytes(b"I serve")
+        loop.call_later(WORD_S, speak, loop)
+
+    def leave(loop: asyncio.AbstractEventLoop, sentinel: int) -> None:
+        loop.remove_reader(sentinel)
+        server.handle_exit(signal.SIGTERM, None)
 
     server = _Server(_config(load_settings()), join)
     server.run(sockets=[listening])

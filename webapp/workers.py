@@ -21,6 +21,7 @@ logger = logging.getLogger(__name__)
 
 Serve = Callable[[socket.socket, Connection], None]
 
+WORD_S, SILENCE_LIMIT_S = 1.0, 30.0
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 30.0
 FOR_EVER = float("inf")
 STEADY_AFTER_S = 10.0  # what a process that lived for so long died of is not what those before it died of
@@ -28,24 +29,26 @@ _SPAWN = multiprocessing.get_context("spawn")  # a new interpreter loads the pro
 
 
 class Worker:
-    """One process. It says on its pipe that it serves; SIGTERM asks it to leave."""
+    """One process. It says on its pipe, every `WORD_S`, that it serves; SIGTERM asks it to leave."""
 
     def __init__(self, serve: Serve, listening: socket.socket, generation: int) -> None:
         self.generation = generation
         self.started_at = time.monotonic()
         self.is_ready = False
-        self.leaves_by = FOR_EVER
+        self.leaves_by = self.speaks_by = FOR_EVER
         self.pipe, theirs = _SPAWN.Pipe(duplex=False)
         self.process = _SPAWN.Process(target=serve, args=(listening, theirs))
         self.process.start()
         theirs.close()
 
-    def listen(self) -> None:
-        """Hear whether it serves; where it dies instead, the pipe ends."""
-        if not self.is_ready and self.pipe.poll():
-            with suppress(EOFError):
-                self.is_ready = self.pipe.recv()
+    def listen(self, silence_limit_s: float) -> None:
+        """Hear that it serves, and by when to hear it again; where it dies instead, the pipe ends."""
+        with suppress(EOFError, OSError):
+            self.pipe.recv_bytes()
+            if not self.is_ready:
                 logger.info("process %d serves", self.process.pid)
+            self.is_ready = True
+            self.speaks_by = time.monotonic() + silence_limit_s
 
     @property
     def is_leaving(self) -> bool:
@@ -61,16 +64,25 @@ class Worker:
 
 
 class Supervisor:
-    """Keeps `count` processes serving until SIGTERM or SIGINT; SIGHUP renews them.
+    """Keeps `count` processes serving until SIGTERM or SIGINT; SIGHUP renews them. One that falls silent is killed.
 
-    A new one comes first, then an old one leaves: where no new one can start, the old ones go on.
+    To renew them a new one comes first, then an old one leaves: where no new one can start, the old ones go on.
     """
 
-    def __init__(self, count: int, serve: Serve, listening: socket.socket, *, leave_limit_s: float) -> None:
+    def __init__(
+        self,
+        count: int,
+        serve: Serve,
+        listening: socket.socket,
+        *,
+        leave_limit_s: float,
+        silence_limit_s: float = SILENCE_LIMIT_S,
+    ) -> None:
         self._count = count
         self._serve = serve
         self._listening = listening
         self._leave_limit_s = leave_limit_s
+        self._silence_limit_s = silence_limit_s
         self._workers: list[Worker] = []
         self._generation = 0
         self._failures = 0
@@ -116,15 +128,15 @@ class Supervisor:
 
     def _wait(self, signals: int) -> list[signal.Signals]:
         """Wait until something happens or is due; return the signals that came."""
-        events = [signals, *(worker.process.sentinel for worker in self._workers)]
-        pipes = {worker.pipe: worker for worker in self._workers if not worker.is_ready}
+        ends = [worker.process.sentinel for worker in self._workers]
+        pipes = {worker.pipe: worker for worker in self._workers}
+        limits = [min(worker.leaves_by, worker.speaks_by) for worker in self._workers]
         now = time.monotonic()
-        due = [at for at in (self._next_start_at, *(worker.leaves_by for worker in self._workers)) if at > now]
-        next_s = min(due, default=FOR_EVER) - now
-        happened = wait([*events, *pipes], next_s if next_s < FOR_EVER else None)
+        next_s = min((at for at in (self._next_start_at, *limits) if at > now), default=FOR_EVER) - now
+        happened = wait([signals, *ends, *pipes], next_s if next_s < FOR_EVER else None)
         for pipe, worker in pipes.items():
             if pipe in happened:
-                worker.listen()
+                worker.listen(self._silence_limit_s)
         return [signal.Signals(number) for number in os.read(signals, 100)] if signals in happened else []
 
     def _obey(self, number: signal.Signals) -> None:
@@ -143,7 +155,7 @@ class Supervisor:
     def _bury_the_dead(self) -> None:
         now = time.monotonic()
         for worker in self._workers.copy():
-            if now > worker.leaves_by:
+            if now > min(worker.leaves_by, worker.speaks_by):
                 worker.process.kill()
             if worker.process.exitcode is None:
                 continue

@@ -18,6 +18,7 @@ from tests.command import serving
 from tests.factories import make_item
 from tests.integration import unable
 from tests.server import LiveServer
+from tests.waiting import eventually
 from webapp.settings import SetupError
 from webapp.workers import Supervisor
 
@@ -112,7 +113,19 @@ async def test_processes_die_and_are_renewed_and_nobody_loses_anything(
 
 def test_what_cannot_start_is_given_up(caplog: pytest.LogCaptureFixture) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        supervisor = Supervisor(2, unable.serve, listening, leave_limit_s=5)
+        supervisor = Supervisor(2, unable.to_start, listening, leave_limit_s=5)
         with pytest.raises(SetupError, match="could not start"):
             supervisor.run(lambda: pytest.fail("it does not serve"))
     assert "ended unasked, with status 3" in caplog.text
+
+
+def test_what_hangs_is_killed_and_replaced(caplog: pytest.LogCaptureFixture) -> None:
+    def end_after_a_death() -> None:
+        eventually(lambda: "ended unasked, with status -9" in caplog.text and caplog.text.count("serves") > 2)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    caplog.set_level("INFO")
+    watching = threading.Thread(target=end_after_a_death)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        Supervisor(2, unable.to_go_on, listening, leave_limit_s=5, silence_limit_s=0.3).run(watching.start)
+    watching.join()

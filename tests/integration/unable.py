@@ -1,7 +1,14 @@
-"""A process that cannot start; alone in its module, which that process has to load."""
+"""Processes that fail; alone in their module, which they have to load."""
 
 import sys
+import time
+from multiprocessing.connection import Connection
 
 
-def serve(listening: object, supervisor: object) -> None:
+def to_start(listening: object, supervisor: Connection) -> None:
     sys.exit(3)
+
+
+def to_go_on(listening: object, supervisor: Connection) -> None:
+    supervisor.send_bytes(b"I serve")
+    time.sleep(60)
