@@ -114,7 +114,7 @@ class ChangeFeed:
 
 
 async def _position(connection: Connection, cursor: Cursor | None) -> dict[str, Any]:
-    """Return where the log stands. Raises a `Problem` for a cursor that was made in another history."""
+    """Return where the log stands. Raises a `Problem` for a cursor of another history, or of too long ago."""
     since = cursor.since if cursor else None
     (position,) = await (await connection.execute(QUERIES["feed_position"], {"since": since})).fetchall()
     if position["epoch"] is None:
@@ -122,6 +122,8 @@ async def _position(connection: Connection, cursor: Cursor | None) -> dict[str, 
         raise Problem(503, text, headers={"Retry-After": "1"})
     if cursor and (cursor.epoch != _digest(position["epoch"]) or not position["is_past"]):
         raise unusable("The database was restored or started anew since: what happened meanwhile cannot be told.")
+    if not position["is_kept"]:
+        raise unusable("The history since was removed, for it is older than it is kept.")
     return position
 
 

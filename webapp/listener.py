@@ -135,7 +135,9 @@ class Listener:
         rows = await feed.query("changes_since", cursor=self._cursor, limit=MAX_CHANGES + 1)
         if any(row["epoch"] is None or row["epoch"] != self._epoch for row in rows):
             self._cursor = None
-            raise psycopg.OperationalError("the database was restored or recovered")
+            raise psycopg.OperationalError(
+                "the database was restored or recovered, or what was to be read is too old to be kept"
+            )
         self._cursor = rows[0]["cursor"]
         if len(rows) > MAX_CHANGES:
             return Resync()

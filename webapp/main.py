@@ -35,6 +35,7 @@ from webapp.hearing import check_hearing
 from webapp.hub import Hub
 from webapp.keeper import keep_up
 from webapp.listener import Listener
+from webapp.pruning import Pruner
 from webapp.rendering import Renderer
 from webapp.request_log import RequestLog
 from webapp.security import Security
@@ -95,7 +96,8 @@ def create_app(settings: Settings) -> FastAPI:
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[dict[str, object]]:
-    database = await asyncio.to_thread(prepare, app.state.settings)
+    settings = app.state.settings
+    database = await asyncio.to_thread(prepare, settings)
     await asyncio.to_thread(check_hearing, database.url, database.listen_url)
     async with AsyncExitStack() as stack:
         pool = await stack.enter_async_context(open_pool(database))
@@ -123,6 +125,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[dict[str, object]]:
             app.state.status.follow(),
             vitals.watch_database(),
             *([keep_up(database.server, hub.is_certain)] if database.server else []),
+            *([Pruner(pool, settings.history_days).run()] if settings.history_days else []),
         ):
             stack.push_async_callback(_stop, _start(work))
         yield {"leave": bell.close}

@@ -41,6 +41,7 @@ class Settings(BaseSettings):
     max_connections: int = Field(default=20_000, ge=10)
     max_connections_per_address: int = Field(default=1_000, ge=1)
     requests_per_second: int = Field(default=200, ge=1)
+    history_days: int | None = Field(default=None, ge=1, le=36_500)
     log_format: LogFormat = "text"
     log_level: LogLevel = "warning"
 

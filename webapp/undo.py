@@ -35,7 +35,7 @@ async def _lock_change(connection: Connection, change_id: int) -> Any:
     cursor = await connection.execute(QUERIES["change_to_undo"], {"id": change_id, "hours": UNDO_HOURS})
     change = await cursor.fetchone()
     if change is None:
-        raise CannotUndo("There is no such change.")
+        raise CannotUndo("There is no such change, or it is too old to be kept.")
     if change["is_undone"]:
         raise CannotUndo("This change has been undone already.")
     if change["is_cut_off"] and change["operation"] != "delete":

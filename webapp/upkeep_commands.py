@@ -1,4 +1,4 @@
-"""The console's commands that keep a deployment well: `backup` and `restore`."""
+"""The console's commands that keep a deployment well: `doctor`, `backup` and `restore`."""
 
 import argparse
 import sys
@@ -8,6 +8,7 @@ import psycopg
 
 from webapp.backup import Contents, back_up, restore
 from webapp.database import locate
+from webapp.doctor import examine
 from webapp.settings import SetupError, load_settings
 
 Commands = argparse._SubParsersAction  # argparse gives the type no other name
@@ -15,6 +16,8 @@ Commands = argparse._SubParsersAction  # argparse gives the type no other name
 
 def add_commands(commands: "Commands[argparse.ArgumentParser]") -> None:
     """Add the commands to the parser."""
+    parser = commands.add_parser("doctor", help="say what is wrong with this deployment, and what helps")
+    parser.set_defaults(run=examine_deployment)
     parser = commands.add_parser("backup", help="write everything to a file, while it is served or not")
     parser.add_argument("file", type=Path, help="the file; one of that name is replaced when all is written")
     parser.set_defaults(run=back_up_to_file)
@@ -22,6 +25,17 @@ def add_commands(commands: "Commands[argparse.ArgumentParser]") -> None:
     parser.add_argument("file", type=Path, help="a file that `backup` has written")
     parser.add_argument("--replace", action="store_true", help="also where there is something that will be gone")
     parser.set_defaults(run=restore_from_file)
+
+
+def examine_deployment(options: argparse.Namespace) -> None:  # noqa: ARG001
+    """Print what was found, a line each; what must be mended is a `SetupError`."""
+    failures = 0
+    for finding in examine(load_settings()):
+        failures += finding.level == "fail"
+        lines = [f"{finding.level:5}{finding.what}"] + ([f"     {finding.help}"] if finding.help else [])
+        sys.stdout.write("".join(f"{line}\n" for line in lines))
+    if failures:
+        raise SetupError(f"To be mended: {failures}")
 
 
 def back_up_to_file(options: argparse.Namespace) -> None:

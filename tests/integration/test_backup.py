@@ -194,6 +194,7 @@ async def test_open_pages_and_cursors_learn_of_a_restore(
     back_up(database_url, file)
     make_item(database, name="now", quantity=2)
     with serve(database_url) as server:
+        await until(lambda: changes_after(server).is_success)  # the log is checked at the start
         cursor = changes_after(server).json()["cursor"]
         async with open_page(server) as page:
             await until(lambda: page.beats)

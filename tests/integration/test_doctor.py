@@ -1,0 +1,121 @@
+"""`doctor` on deployments with something wrong, each made wrong for real."""
+
+import socket
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg.conninfo import make_conninfo
+
+from tests.integration import test_cli
+from tests.integration.parts import pgbouncer, postgres_15
+from tests.integration.test_cli import run
+from webapp import doctor
+from webapp.doctor import Finding, examine
+from webapp.migrations import migrate
+from webapp.queries import QUERIES
+from webapp.settings import Settings
+
+HASTY = "fsync is off: a crash loses the database"
+empty_database = test_cli.empty_database
+stranger = test_cli.stranger
+
+
+def findings(url: str, **settings: Any) -> list[Finding]:
+    return list(examine(Settings(database_url=url, **{"port": 0, **settings})))
+
+
+def wrong(url: str, **settings: Any) -> dict[str, str]:
+    """Return what is wrong with a deployment, to its level; but for the haste that servers for tests are run with."""
+    found = findings(url, **settings)
+    return {each.what: each.level for each in found if each.level != "ok" and each.what != HASTY}
+
+
+def test_all_is_well_with_what_is_well(database_url: str) -> None:
+    assert wrong(database_url) == {}
+    assert len(findings(database_url)) > 15
+
+
+def test_each_line_says_how_it_is_and_the_status_whether_something_must_be_mended(
+    database: psycopg.Connection, database_url: str
+) -> None:
+    database.execute("ALTER TABLE inventory DISABLE TRIGGER inventory_log_update")
+    done = run("doctor", DATABASE_URL=database_url, PORT="0")
+    assert (done.returncode, done.stderr[:14]) == (1, "To be mended: ")
+    assert "ok   the database answers\n" in done.stdout
+    off = "these triggers are off, so that changes are not seen: inventory_log_update"
+    assert f"fail {off}\n     ALTER TABLE" in done.stdout
+
+
+def test_it_changes_nothing(empty_database: str) -> None:
+    assert any("migrations are missing: 0001_inventory" in what for what in wrong(empty_database))
+    with psycopg.connect(empty_database) as connection:
+        assert connection.execute(
+            "SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace"
+        ).fetchone() == (0,)
+
+
+def test_a_server_that_is_away_is_the_last_that_is_told() -> None:
+    *_, last = findings("postgresql://someone:s3cret@127.0.0.1:1/nowhere")
+    assert last.level == "fail"
+    assert "Connection refused" in last.what
+    assert "s3cret" not in str(last)
+
+
+def test_a_schema_that_is_not_ours_is_told(database: psycopg.Connection, database_url: str) -> None:
+    database.execute("INSERT INTO inventory_migrations (name, checksum) VALUES ('9999_from_the_future', '')")
+    assert any("newer than this release" in what for what in wrong(database_url))
+
+
+def test_a_role_that_may_not_is_told_with_the_line_that_helps(database_url: str, stranger: str) -> None:
+    url = make_conninfo(database_url, user=stranger, password=stranger)
+    told = {each.what: each.help for each in findings(url)}
+    assert (
+        told[f"the role {stranger} may not create tables"] == f'GRANT USAGE, CREATE ON SCHEMA public TO "{stranger}";'
+    )
+    assert f"the tables do not belong to {stranger}" in told
+
+
+def test_what_keeps_triggers_from_firing_is_told(database_url: str) -> None:
+    url = make_conninfo(database_url, options="-c session_replication_role=replica")
+    assert wrong(url) == {"session_replication_role is replica: triggers do not fire": "fail"}
+
+
+def test_a_transaction_left_open_a_clock_a_large_history_and_a_missing_extension_are_told(
+    database: psycopg.Connection, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(QUERIES, "server_facts", QUERIES["server_facts"].replace(b"'1 min'", b"'0 s'"))
+    monkeypatch.setattr(doctor, "FAR_APART_S", -1)
+    monkeypatch.setattr(doctor, "LARGE_LOG", 0)
+    database.execute("DROP EXTENSION IF EXISTS pg_trgm CASCADE")
+    with psycopg.connect(database_url) as idle:
+        idle.execute("SELECT 1")
+        told = wrong(database_url)
+    assert set(told.values()) == {"warn"}
+    assert sorted(what.split()[0] for what in told) == ["1", "pg_trgm", "the", "the"]
+    assert "the history takes 0.0 GiB, it is kept for ever" in told
+    assert not any("history" in what for what in wrong(database_url, history_days=30))
+
+
+def test_places_that_others_reach_and_ports_that_others_have_are_told(database_url: str) -> None:
+    assert set(wrong(database_url, host="0.0.0.0").values()) == {"fail"}
+    assert set(wrong(database_url, host="0.0.0.0", allowed_hosts="stock.example.com").values()) == {"warn"}
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        (what,) = wrong(database_url, port=listening.getsockname()[1])
+    assert "in use" in what
+
+
+@pytest.mark.parts
+def test_a_pooler_that_deafens_is_told(database_url: str) -> None:
+    with pgbouncer(database_url) as pooled:
+        assert any("do not arrive" in what for what in wrong(pooled))
+        assert wrong(pooled, listen_database_url=database_url) == {}
+
+
+@pytest.mark.parts
+def test_a_server_without_checksums_and_durability_is_told() -> None:
+    with postgres_15() as older:
+        migrate(older)
+        told = {each.what: each.level for each in findings(older)}
+    assert told[HASTY] == "fail"
+    assert told["data checksums are off: a failing disk is found late"] == "warn"
