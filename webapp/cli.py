@@ -13,7 +13,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from webapp import file_commands, serving, upkeep_commands
 from webapp.binaries import find_binaries
-from webapp.database import prepare
+from webapp.database import Database, prepare
 from webapp.embedded import EmbeddedServer, default_data_dir
 from webapp.hearing import check_hearing
 from webapp.migrations import migrate
@@ -100,12 +100,28 @@ def serve(options: argparse.Namespace) -> None:
     with serving.listen(place.host, place.port) as listening:
         database = prepare(settings)  # as the application does it, but before it starts: an error is one message
         check_hearing(database.url, database.listen_url)
-        notes = [f"Its database: {_psql_command()}, or any psql: psql {shlex.quote(_without_secrets(database.url))}"]
+        workers = 1 if options.reload else options.workers or settings.web_concurrency
+        notes = [
+            f"Its database: {_psql_command()}, or any psql: psql {shlex.quote(_without_secrets(database.url))}",
+            f"{_describe(database)}; {workers} process{'es' * (workers > 1)};"
+            f" history of {f'{settings.history_days} days' if settings.history_days else 'all time'};"
+            " no accounts: whoever reaches it may change the stock",
+        ]
         if not place.host_is_loopback:
             names = ", ".join(settings.allowed_hosts) or "none; name them in ALLOWED_HOSTS"
             notes.append(f"Open to other machines without accounts, under these names: {names}")
-        workers = 1 if options.reload else options.workers or settings.web_concurrency
         serving.run(listening, settings, notes, workers=workers, reload=options.reload)
+
+
+def _describe(database: Database) -> str:
+    with psycopg.connect(database.url, connect_timeout=5) as connection:
+        version = connection.info.parameter_status("server_version")
+    heard = "" if database.listen_url == database.url else f", heard by way of {_host(database.listen_url)}"
+    return f"PostgreSQL {version}{', embedded' if database.server else ''}{heard}"
+
+
+def _host(url: str) -> str:
+    return str(_parameters(url).get("host", "the local socket"))
 
 
 def bring_up_to_date(options: argparse.Namespace) -> None:  # noqa: ARG001

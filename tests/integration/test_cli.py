@@ -1,6 +1,7 @@
 """The console command, as a person or a process manager runs it."""
 
 import os
+import re
 import secrets
 import signal
 import socket
@@ -171,10 +172,13 @@ def test_url_never_prints_the_password() -> None:
 
 
 def test_serve_says_where_the_page_is_once_it_can_be_opened(database_url: str) -> None:
-    with serving(DATABASE_URL=database_url) as (_, page, database_line):
+    with serving(DATABASE_URL=database_url, HISTORY_DAYS="30") as (process, page, database_line):
         with urllib.request.urlopen(f"{page}/healthz", timeout=5) as answer:
             assert answer.status == 200
         assert "psql" in database_line
+        assert process.stdout
+        summary = process.stdout.readline()
+    assert re.match(r"PostgreSQL \d+\.\d+.*; 1 process; history of 30 days; no accounts: ", summary)
 
 
 def test_ctrl_c_ends_it_although_pages_are_open(database_url: str) -> None:
