@@ -5,6 +5,7 @@
     python3 dev.py test         all tests, browser included; arguments go to pytest
     python3 dev.py check        the linters and the type checker
     python3 dev.py bench        speed beside peers on the same machine; --quick takes 3 minutes
+    python3 dev.py chaos        random writers and faults; --minutes 60 --seed 7 for long, the same again by its seed
     python3 dev.py psql         the database; this and all other words go to `live-inventory`
 
 The locked packages go to .venv, and only when requirements.lock has changed.
@@ -44,8 +45,8 @@ def main() -> None:
     if command == "test":
         run(PYTHON, "-m", "tests.browser") or sys.exit(1)
         become("pytest", *(arguments or ["-n", "2"]))
-    elif command == "bench":
-        become("tests.benchmarks", *arguments)
+    elif command in ("bench", "chaos"):
+        become("tests.benchmarks" if command == "bench" else "tests.chaos", *arguments)
     elif command == "check":
         sys.exit(check() or 0)
     else:

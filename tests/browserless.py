@@ -5,14 +5,15 @@ import html
 import json
 import re
 import ssl
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from typing import Protocol
 
 import httpx
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, WebSocketException
 
-from tests.server import LiveServer
 from tests.unit.htmx_model import Elements, apply, elements_of
 from webapp.difference import Partial
 
@@ -29,13 +30,21 @@ def unverified() -> ssl.SSLContext:
     return context
 
 
+class Address(Protocol):
+    """Where a server is."""
+
+    url: str
+    socket_url: str
+
+
 class BrowserlessPage:
     """What one open page shows. `lists` holds the elements of #rows, #activity and #notices by id, in order."""
 
-    def __init__(self, server: LiveServer, query: str = "") -> None:
+    def __init__(self, server: Address, query: str = "") -> None:
         self.query = query
         self.frames: list[str] = []
         self.beats = 0
+        self.beat_at = float("-inf")
         self._server = server
         self.lists: dict[str, Elements] = {}
         self.single: dict[str, str] = {}
@@ -103,7 +112,9 @@ class BrowserlessPage:
         for partial in partials:
             if partial.target[1:] in self.single:
                 self.single[partial.target[1:]] = partial.html
-            self.beats += partial.target == "#beat"
+            if partial.target == "#beat":
+                self.beats += 1
+                self.beat_at = time.monotonic()
 
     def value(self, element_id: str) -> str:
         """Return the value of a hidden field."""
@@ -113,7 +124,7 @@ class BrowserlessPage:
 
 
 @asynccontextmanager
-async def open_page(server: LiveServer, query: str = "") -> AsyncIterator[BrowserlessPage]:
+async def open_page(server: Address, query: str = "") -> AsyncIterator[BrowserlessPage]:
     """Open a page and follow its view while the context lasts."""
     page = BrowserlessPage(server, query)
     await page.open()

@@ -16,7 +16,7 @@ class Network:
         self._host, self._port = host, port
         self._flows = threading.Event()
         self._admits = True
-        self._sockets: list[socket.socket] = []
+        self._sockets: set[socket.socket] = set()
         self.mend()
 
     def mend(self) -> None:
@@ -31,7 +31,7 @@ class Network:
     def cut(self) -> None:
         """End all connections, and end new ones at once."""
         self._admits = False
-        for each in self._sockets:
+        for each in list(self._sockets):
             _end(each)
 
     def serve(self) -> None:
@@ -39,28 +39,35 @@ class Network:
         with suppress(OSError):
             while True:
                 client, _ = self._listening.accept()
-                if not self._admits:
-                    client.close()
-                    continue
-                server = self._connect()
-                self._sockets += (client, server)
-                for source, sink in ((client, server), (server, client)):
-                    threading.Thread(target=self._forward, args=(source, sink), daemon=True).start()
+                threading.Thread(target=self._relay, args=(client,), daemon=True).start()
 
     def close(self) -> None:
         """End everything."""
         _end(self._listening)
         self.cut()
         self._flows.set()
-        for each in self._sockets:
-            each.close()
 
     def _connect(self) -> socket.socket:
         if not self._host.startswith("/"):
             return socket.create_connection((self._host, int(self._port)))
         server = socket.socket(socket.AF_UNIX)
-        server.connect(f"{self._host}/.s.PGSQL.{self._port}")
+        try:
+            server.connect(f"{self._host}/.s.PGSQL.{self._port}")
+        except OSError:
+            server.close()
+            raise
         return server
+
+    def _relay(self, client: socket.socket) -> None:
+        with client, suppress(OSError), self._connect() as server:
+            pair = {client, server}
+            self._sockets |= pair
+            if self._admits:
+                back = threading.Thread(target=self._forward, args=(server, client), daemon=True)
+                back.start()
+                self._forward(client, server)
+                back.join()
+            self._sockets -= pair
 
     def _forward(self, source: socket.socket, sink: socket.socket) -> None:
         with suppress(OSError):

@@ -1,0 +1,38 @@
+"""The application, with one of its safeties taken out where CHAOS_WITHOUT names it: chaos must notice that."""
+
+import os
+import sys
+from collections.abc import Hashable
+
+from webapp import cli, hub
+from webapp.live import Cursor, LiveView
+
+VARIABLE = "CHAOS_WITHOUT"
+
+
+def _without_resync() -> None:
+    """Views go on as if all had been told, also where it could not be."""
+
+    class Never:
+        """No event is one of these."""
+
+    vars(hub)["Resync"] = Never
+
+
+def _without_revision_check() -> None:
+    """A page that comes back is believed to show what is newest."""
+    watch = LiveView.watch
+
+    def watch_from_now(self: LiveView, watcher: Hashable, revision: str) -> Cursor:
+        return watch(self, watcher, self._snapshot.revision if self._snapshot else revision)
+
+    LiveView.watch = watch_from_now  # type: ignore[method-assign]
+
+
+SAFETIES = {"resync": _without_resync, "revision-check": _without_revision_check}
+
+if safety := os.environ.get(VARIABLE):  # also in the processes that the first one spawns
+    SAFETIES[safety]()
+
+if __name__ == "__main__":
+    sys.exit(cli.main())
