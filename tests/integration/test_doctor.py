@@ -1,6 +1,7 @@
 """`doctor` on deployments with something wrong, each made wrong for real."""
 
 import socket
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -10,8 +11,10 @@ from psycopg.conninfo import make_conninfo
 from tests.integration import test_cli
 from tests.integration.parts import pgbouncer, postgres_15
 from tests.integration.test_cli import run
-from webapp import doctor
-from webapp.doctor import Finding, examine
+from webapp import doctor, examination
+from webapp.doctor import examine
+from webapp.examination import Finding
+from webapp.hearing import check_hearing
 from webapp.migrations import migrate
 from webapp.queries import QUERIES
 from webapp.settings import Settings
@@ -85,8 +88,8 @@ def test_a_transaction_left_open_a_clock_a_large_history_and_a_missing_extension
     database: psycopg.Connection, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(QUERIES, "server_facts", QUERIES["server_facts"].replace(b"'1 min'", b"'0 s'"))
-    monkeypatch.setattr(doctor, "FAR_APART_S", -1)
-    monkeypatch.setattr(doctor, "LARGE_LOG", 0)
+    monkeypatch.setattr(examination, "FAR_APART_S", -1)
+    monkeypatch.setattr(examination, "LARGE_LOG", 0)
     database.execute("DROP EXTENSION IF EXISTS pg_trgm CASCADE")
     with psycopg.connect(database_url) as idle:
         idle.execute("SELECT 1")
@@ -106,7 +109,8 @@ def test_places_that_others_reach_and_ports_that_others_have_are_told(database_u
 
 
 @pytest.mark.parts
-def test_a_pooler_that_deafens_is_told(database_url: str) -> None:
+def test_a_pooler_that_deafens_is_told(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "check_hearing", partial(check_hearing, patience_s=0.5))
     with pgbouncer(database_url) as pooled:
         assert any("do not arrive" in what for what in wrong(pooled))
         assert wrong(pooled, listen_database_url=database_url) == {}
