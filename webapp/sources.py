@@ -18,7 +18,8 @@ from webapp.views import ALL_ITEMS, PAGE_ROWS, View
 from webapp.window import Order, Place, Stretch, Window
 
 NEAR = 10_000  # items are looked at in the order of an index as soon as thousands that match are sorted
-CACHED_ROWS = 50_000  # a thousand different views show so many
+CACHED_ROWS = 5_000  # a view keeps those that it shows; here others find them, and who opens a page
+CACHED_CHANGES = 1_000
 CACHED_FIGURES = 2_000  # their numbers of matches and pagers
 
 
@@ -33,6 +34,7 @@ class ItemList:
         self._tally: Tally | None = None
         self._listing: Listing | None = None
         self._changed_ids: set[int] = set()
+        self._entries: dict[Item, Entry] = {}
 
     async def load(self, touch: Touch) -> Snapshot:
         """Read, as far as it is needed, and render what is to be shown now."""
@@ -57,7 +59,8 @@ class ItemList:
         """Render a listing; rows that were rendered before are not rendered again."""
         values = {"view": self.view, **listing.values(self.view)}
         pieces = {name: self._pieces.figures(f"items/_{name}.html", **values) for name in ("matches", "pager")}
-        return Snapshot({"rows": tuple(map(self._pieces.item, listing.items))}, pieces, build())
+        self._entries = {item: self._entries.get(item) or self._pieces.item(item) for item in listing.items}
+        return Snapshot({"rows": tuple(self._entries.values())}, pieces, build())
 
     def touched_by(self, changes: Changes) -> Touch:
         """Say whether the changes alter the page, rows of it in their places, or only how many items match."""
@@ -155,8 +158,8 @@ class Pieces:
         self.timezone = renderer.timezone
         self.item = lru_cache(CACHED_ROWS)(self._item)
         self.figures = lru_cache(CACHED_FIGURES)(renderer.render)
-        self.change = lru_cache(CACHED_ROWS)(self._change)
-        self.logged = lru_cache(CACHED_ROWS)(self._logged)
+        self.change = lru_cache(CACHED_CHANGES)(self._change)
+        self.logged = lru_cache(CACHED_CHANGES)(self._logged)
         self.stub = lru_cache(CACHED_ROWS)(self._stub)
         self.beat = lru_cache(1)(self._beat)
         self.waiting = lru_cache(100)(self._waiting)
