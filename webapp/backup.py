@@ -33,7 +33,7 @@ from webapp.queries import QUERIES
 from webapp.settings import SetupError
 
 # Migrations are run, not restored; and whoever was signed in then need not be now.
-LEFT_OUT = ("inventory_migrations", "inventory_sessions")
+LEFT_OUT = ("inventory_migrations", "inventory_sessions", "inventory_invitations")
 CONTENTS = "contents.json"
 CHUNK = 256 * 1024
 _TEXT_FORMS = (
@@ -148,7 +148,8 @@ def _copy_in(connection: Connection, archive: ZipFile, contents: Contents) -> No
     every = [sql.Identifier("public", table.name) for table in contents.tables]
     for place in every:
         connection.execute(sql.SQL("ALTER TABLE {} DISABLE TRIGGER USER").format(place))
-    connection.execute(sql.SQL("TRUNCATE {}").format(sql.SQL(", ").join(every)))  # of what a migration has put there
+    # What migrations have put there; nothing of other programs can refer to tables that were made a moment ago.
+    connection.execute(sql.SQL("TRUNCATE {} CASCADE").format(sql.SQL(", ").join(every)))
     for table in contents.tables:
         _copy_table_in(connection, archive, table)
     for place in every:

@@ -10,7 +10,7 @@ from typing import Any, Self
 import psycopg
 
 from webapp.api_models import ChangePage, State, StockChange
-from webapp.changes import Event, Heard
+from webapp.changes import Changes, Event, Resync
 from webapp.cursors import read_cursor, unusable, write_cursor
 from webapp.database import Connection, Pool, use_connection
 from webapp.items import FIELDS, MAX_ID
@@ -35,7 +35,7 @@ class Bell:
 
     def hear(self, event: Event) -> None:
         """Ring for each event that may be a change."""
-        if not isinstance(event, Heard):
+        if isinstance(event, Changes | Resync):
             self.ring()
 
     def ring(self) -> None:

@@ -125,4 +125,9 @@ class Heard:
     payloads: Sequence[str]
 
 
-Event = Changes | Resync | Heard
+@dataclass(frozen=True, slots=True)
+class AccountsChanged:
+    """A hint: somebody's account or session is not what it was."""
+
+
+Event = Changes | Resync | Heard | AccountsChanged

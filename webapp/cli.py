@@ -11,13 +11,13 @@ from typing import Any
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from webapp import file_commands, serving, upkeep_commands
+from webapp import account_commands, file_commands, serving, upkeep_commands
 from webapp.binaries import find_binaries
 from webapp.database import Database, prepare
 from webapp.embedded import EmbeddedServer, default_data_dir
 from webapp.hearing import check_hearing
 from webapp.migrations import migrate
-from webapp.settings import PACKAGE, RESOURCES, SetupError, load_settings
+from webapp.settings import PACKAGE, RESOURCES, Settings, SetupError, load_settings
 
 _SECRETS = ("password", "sslpassword")
 
@@ -49,6 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_migrate(commands)
     _add_psql(commands)
     _add_url(commands)
+    account_commands.add_commands(commands)
     file_commands.add_commands(commands)
     upkeep_commands.add_commands(commands)
     return parser
@@ -62,7 +63,7 @@ def _add_serve(commands: "Commands[argparse.ArgumentParser]") -> None:
     parser.add_argument("--host", help="address to listen on (HOST, else 127.0.0.1)")
     parser.add_argument("--port", type=_port, help="port to listen on, 0 for any free one (PORT, else 8000)")
     parser.add_argument(
-        "--open", action="store_true", help="allow other machines to connect: there are no accounts yet"
+        "--open", action="store_true", help="let everybody in who reaches it, as long as there are no accounts"
     )
     processes = parser.add_mutually_exclusive_group()
     processes.add_argument("--workers", type=_count, metavar="N", help="processes that serve (WEB_CONCURRENCY, else 1)")
@@ -89,27 +90,21 @@ def _add_url(commands: "Commands[argparse.ArgumentParser]") -> None:
 
 def serve(options: argparse.Namespace) -> None:
     """Serve until Ctrl-C."""
+    os.environ.update(_wishes(options))  # the processes that serve read them as everybody else's
     settings = load_settings()
-    changes = {"host": options.host, "port": options.port}
-    place = settings.model_copy(update={name: value for name, value in changes.items() if value is not None})
-    if not (place.host_is_loopback or options.open):
-        raise SetupError(
-            f"HOST {place.host} lets other machines in, and there are no accounts yet: whoever reaches the page can"
-            " change the stock.\nIf that is wanted, say so: add --open"
-        )
-    with serving.listen(place.host, place.port) as listening:
+    with serving.listen(settings.host, settings.port) as listening:
         database = prepare(settings)  # as the application does it, but before it starts: an error is one message
         check_hearing(database.url, database.listen_url)
         workers = 1 if options.reload else options.workers or settings.web_concurrency
         notes = [
             f"Its database: {_psql_command()}, or any psql: psql {shlex.quote(_without_secrets(database.url))}",
             f"{_describe(database)}; {workers} process{'es' * (workers > 1)};"
-            f" history of {f'{settings.history_days} days' if settings.history_days else 'all time'};"
-            " no accounts: whoever reaches it may change the stock",
+            f" history of {f'{settings.history_days} days' if settings.history_days else 'all time'}",
+            _who_may_come(settings, database, serving.page_url(listening) + settings.root_path),
         ]
-        if not place.host_is_loopback:
+        if not settings.host_is_loopback:
             names = ", ".join(settings.allowed_hosts) or "none; name them in ALLOWED_HOSTS"
-            notes.append(f"Open to other machines without accounts, under these names: {names}")
+            notes.append(f"Other machines reach it under these names: {names}")
         serving.run(listening, settings, notes, workers=workers, reload=options.reload)
 
 
@@ -122,6 +117,22 @@ def _describe(database: Database) -> str:
 
 def _host(url: str) -> str:
     return str(_parameters(url).get("host", "the local socket"))
+
+
+def _wishes(options: argparse.Namespace) -> dict[str, str]:
+    """Return the options that stand for environment variables."""
+    wishes = {"HOST": options.host, "PORT": options.port, "OPEN_TO_ALL": True if options.open else None}
+    return {name: str(value) for name, value in wishes.items() if value is not None}
+
+
+def _who_may_come(settings: Settings, database: Database, page_url: str) -> str:
+    """Say whom the page is open to; where nobody could sign in, with a link that makes the first account."""
+    if account_commands.are_there_any(database.url):
+        return "Who has an account may sign in"
+    if settings.host_is_loopback or settings.open_to_all:
+        return "There are no accounts: whoever reaches it may change the stock"
+    link = account_commands.first_link(database.url, page_url)
+    return f"There are no accounts yet, and nobody may come in. Make the first one: {link}"
 
 
 def bring_up_to_date(options: argparse.Namespace) -> None:  # noqa: ARG001

@@ -8,14 +8,12 @@ from typing import Any, NamedTuple, Protocol, Self
 
 from websockets.frames import Frame, Opcode
 
-from webapp.crowd import Party
-
 FRAMES_KEPT = 512  # of so many different states at a time
 MAX_MESSAGE_CHARACTERS = 8_000
 MAX_FRAMES = 120  # messages, parts of messages, pings and pongs; browsers send a few a minute
 FRAME_WINDOW_S = 60.0
 WRITE_LIMIT_S = 30.0
-UNSUPPORTED, POLICY_VIOLATION, TOO_BIG, TRY_AGAIN_LATER = 1003, 1008, 1009, 1013
+UNSUPPORTED, POLICY_VIOLATION, TOO_BIG, SERVICE_RESTART, TRY_AGAIN_LATER = 1003, 1008, 1009, 1012, 1013
 
 
 class Refusal(Exception):
@@ -79,17 +77,24 @@ class Moment(NamedTuple):
     found: dict[Hashable, Any]
 
 
+class Presence(Protocol):
+    """What a client takes part in while it is connected."""
+
+    def leave(self) -> None:
+        """Take note that the client has gone."""
+
+
 class Client:
     """What a page and a program have in common. What it lacks is taken when it can be written, never kept for it."""
 
-    __slots__ = ("_frames_left", "_waker", "_window_ends_at", "connection", "not_before", "on_lost", "party")
+    __slots__ = ("_frames_left", "_waker", "_window_ends_at", "connection", "not_before", "on_lost", "presences")
 
     def __init__(self, waker: Waker) -> None:
         self._waker = waker
         self.connection: Connection | None = None
         self.on_lost: Callable[[], None] | None = None
         self.not_before = 0.0  # `time.monotonic` of its next turn
-        self.party: Party | None = None
+        self.presences: tuple[Presence, ...] = ()
         self._frames_left = 0
         self._window_ends_at = 0.0
 
@@ -117,8 +122,8 @@ class Client:
     def lost(self) -> None:
         """Take note that the connection has ended."""
         self.connection = None
-        if self.party is not None:
-            self.party.leave()
+        for presence in self.presences:
+            presence.leave()
         if self.on_lost is not None:
             self.on_lost()
 

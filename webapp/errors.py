@@ -35,6 +35,7 @@ STOCK_ERRORS = {
 TITLES = {
     400: "The request cannot be understood",
     403: "Not from here",
+    401: "Not signed in",
     404: "There is no such page",
     405: "That cannot be done here",
     413: "Too large",
@@ -98,9 +99,7 @@ class Errors:
         status = error.status_code
         headers = {"Allow": "GET, HEAD"} if status == 405 else {}
         text = TEXTS.get(status, error.detail)
-        return self._answer(
-            request, status, TITLES.get(status, error.detail), text, {**headers, **(error.headers or {})}
-        )
+        return self._answer(request, status, _title(error), text, {**headers, **(error.headers or {})})
 
     async def answer_stock_error(self, request: Request, error: items.StockError) -> Response:
         """Answer what the stock does not allow."""
@@ -146,3 +145,8 @@ class Errors:
         # no-store: a browser may otherwise keep that a page was missing, and show it when it is not any more.
         fixed = {"Vary": "HX-Request-Type", "Cache-Control": "no-store"}
         return HTMLResponse(body, status, {**(headers or {}), **fixed})
+
+
+def _title(error: HTTPException) -> str:
+    title: str = getattr(error, "title", TITLES.get(error.status_code, error.detail))
+    return title

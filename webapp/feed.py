@@ -13,6 +13,7 @@ from webapp.database import hang_up_after
 from webapp.queries import QUERIES
 
 CHANNEL = "messages_channel"
+ACCOUNTS_CHANNEL = "inventory_accounts"
 LONGEST_PAUSE_S = 5.0
 
 
@@ -68,18 +69,25 @@ class FeedConnection(DedicatedConnection):
     def __init__(self, connection: psycopg.AsyncConnection[DictRow], answer_limit_s: float) -> None:
         super().__init__(connection, answer_limit_s)
         self._payloads: list[str] = []
+        self._accounts_changed = False
         self._hinted = asyncio.Event()
         connection.add_notify_handler(self._hear)
 
     async def listen(self) -> bool:
         """Start to hear; return whether the connection is our own, all the way to the server."""
         is_own = await self.make_own()
-        await self._execute(f"LISTEN {CHANNEL}".encode())
+        for channel in (CHANNEL, ACCOUNTS_CHANNEL):
+            await self._execute(f"LISTEN {channel}".encode())
         return is_own
 
     def take_payloads(self) -> list[str]:
         """Return the notifications heard since the last call."""
         taken, self._payloads = self._payloads, []
+        return taken
+
+    def take_accounts_changed(self) -> bool:
+        """Return whether accounts have changed since the last call."""
+        taken, self._accounts_changed = self._accounts_changed, False
         return taken
 
     def hint(self) -> None:
@@ -95,7 +103,7 @@ class FeedConnection(DedicatedConnection):
     async def wait_for_hint(self, timeout_s: float) -> None:
         """Return at the first notification, or after the time of the safety poll."""
         self._drain()  # what came right behind the last answer is read already, and the socket would not tell
-        if self._payloads:
+        if self._payloads or self._accounts_changed:
             return
         loop, descriptor = asyncio.get_running_loop(), self._connection.fileno()
         loop.add_reader(descriptor, self.hint)
@@ -112,12 +120,17 @@ class FeedConnection(DedicatedConnection):
         libpq = self._connection.pgconn
         libpq.consume_input()
         while notification := libpq.notifies():
-            if notification.relname == CHANNEL.encode():
-                self._payloads.append(notification.extra.decode("utf-8", "replace"))
+            self._note(notification.relname.decode(), notification.extra.decode("utf-8", "replace"))
 
     def _hear(self, notification: psycopg.Notify) -> None:
-        if notification.channel == CHANNEL:  # a pooler's connection may hear what others listen to
-            self._payloads.append(notification.payload)
+        self._note(notification.channel, notification.payload)
+
+    def _note(self, channel: str, payload: str) -> None:
+        """Keep what is for us; a pooler's connection may hear what others listen to."""
+        if channel == CHANNEL:
+            self._payloads.append(payload)
+        elif channel == ACCOUNTS_CHANNEL:
+            self._accounts_changed = True
 
 
 def raise_if_cancelled() -> None:

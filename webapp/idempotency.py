@@ -16,6 +16,7 @@ from webapp.items import Busy, StockError
 from webapp.problems import Problem, of_kind
 from webapp.queries import QUERIES
 from webapp.responses import PoolOfApp
+from webapp.roles import PRINCIPAL
 
 KEPT_HOURS = 24
 FORGOTTEN_AT_ONCE = 20  # for each that is stored, so that the table shrinks again after a busy day
@@ -39,7 +40,7 @@ class Once:
     def __init__(self, request: Request, pool: PoolOfApp, idempotency_key: IdempotencyKey = None) -> None:
         self._request = request
         self._pool = pool
-        self._key = idempotency_key
+        self._key = idempotency_key and _of_principal(idempotency_key)
 
     async def __call__(self, act: Act) -> Response:
         """Act on the pool or, where the answer is to be kept, within a transaction."""
@@ -67,6 +68,12 @@ class Once:
         values = {"key": self._key, "fingerprint": fingerprint, **answer}
         await connection.execute(QUERIES["store_answer"], values)
         await connection.execute(QUERIES["forget_old_answers"], {"hours": KEPT_HOURS, "limit": FORGOTTEN_AT_ONCE})
+
+
+def _of_principal(key: str) -> str:
+    """A key is its owner's: what another account asked for under the same is neither told nor in the way."""
+    account_id = PRINCIPAL.get().account_id
+    return key if account_id is None else hashlib.sha256(f"{account_id} {key}".encode()).hexdigest()
 
 
 async def _fingerprint(request: Request) -> bytes:

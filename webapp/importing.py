@@ -15,6 +15,7 @@ from webapp.import_review import Connection, Problems, Review, one_row, review_r
 from webapp.import_rows import Problem, Row, Sheet
 from webapp.items import Busy, Refused, StockError
 from webapp.queries import QUERIES
+from webapp.roles import PRINCIPAL
 from webapp.text import storable
 
 Progress = Callable[[int], None]
@@ -92,7 +93,7 @@ def apply_file(connection: Connection, token: str, digest: str | None = None) ->
     review = _settled_review(connection, imported)
     if review.problems.count or digest not in (None, review.digest):
         raise ChangedMeanwhile
-    claim = {"actor": "", "source": "import", "reason": imported["file_name"], "undoes": ""}
+    claim = {"actor": PRINCIPAL.get().name or "", "source": "import", "reason": imported["file_name"], "undoes": ""}
     connection.execute(QUERIES["claim"], claim)
     connection.execute(QUERIES["apply_changes"])
     connection.execute(QUERIES["apply_additions"])

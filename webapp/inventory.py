@@ -27,6 +27,7 @@ from webapp.items import (
     TooMuch,
 )
 from webapp.queries import QUERIES
+from webapp.roles import PRINCIPAL
 from webapp.text import as_typed
 
 Row = Mapping[str, Any]
@@ -101,7 +102,8 @@ async def writing(pool: Source, author: Author, values: Row | None = None) -> As
 
 
 def _claim(author: Author) -> dict[str, object]:
-    return {"actor": author.actor, "source": author.source, "reason": author.reason, "undoes": author.undoes}
+    actor = author.actor or PRINCIPAL.get().name
+    return {"actor": actor, "source": author.source, "reason": author.reason, "undoes": author.undoes}
 
 
 def _refusal(constraint: str, values: Row) -> StockError:

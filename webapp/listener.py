@@ -8,7 +8,7 @@ from contextlib import aclosing, suppress
 
 import psycopg
 
-from webapp.changes import Change, Changes, Event, Heard, Resync
+from webapp.changes import AccountsChanged, Change, Changes, Event, Heard, Resync
 from webapp.feed import FeedConnection, pause_s, raise_if_cancelled
 
 logger = logging.getLogger(__name__)
@@ -108,6 +108,8 @@ class Listener:
         while True:
             if payloads := feed.take_payloads():
                 yield Heard(payloads)
+            if feed.take_accounts_changed():
+                yield AccountsChanged()
             asked_at = time.monotonic()
             event = await self._look(feed)
             self.certain_at = asked_at

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from webapp.roles import PRINCIPAL
 from webapp.settings import RESOURCES
 
 TEMPLATES = RESOURCES / "templates"
@@ -54,6 +55,7 @@ class Renderer:
         # What templates write before each path: a name of the operator's, checked, so not escaped for every row.
         self._environment.globals.update(root=Markup(root))  # noqa: S704
         self._environment.globals.update(static_url=static_url, build=build, now=now_minutes, timezone=timezone.key)
+        self._environment.globals.update(principal=PRINCIPAL.get)
         self._environment.filters.update(local=self._local, minutes=_minutes)
 
     def render(self, template: str, **values: Any) -> str:

@@ -107,7 +107,7 @@ def _facts(scope: Scope) -> dict[str, object]:
         "method": scope.get("method", "WEBSOCKET"),
         "path": scope.get("raw_path", b"").decode("ascii", "replace")[:LONGEST_PATH],
         "client": (scope.get("client") or ("unknown",))[0],
-        **({"principal": principal.name} if principal else {}),
+        **({"principal": principal.name} if principal and principal.name else {}),
     }
 
 

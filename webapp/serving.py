@@ -65,7 +65,7 @@ def run(
 
     Raises `SetupError` if several processes are wanted and one of the first cannot start.
     """
-    say = partial(_say, [f"Live Inventory is on {_page_url(listening)}{settings.root_path}", *notes])
+    say = partial(_say, [f"Live Inventory is on {page_url(listening)}{settings.root_path}", *notes])
     if reload:
         config = _config(settings, **_reload_options())
         ChangeReload(config, target=_Server(config, say).run, sockets=[listening]).run()
@@ -137,7 +137,8 @@ def _reload_options() -> dict[str, Any]:
     return {"reload": True, "reload_dirs": folders, "reload_includes": ["*.html", "*.css", "*.sql", "*.svg"]}
 
 
-def _page_url(listening: socket.socket) -> str:
+def page_url(listening: socket.socket) -> str:
+    """Return where a browser on this machine finds the page."""
     host, port, *_ = listening.getsockname()
     shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104
     return f"http://{shown}:{port}"

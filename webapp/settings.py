@@ -31,6 +31,7 @@ class Settings(BaseSettings):
     database_url: str | None = None
     listen_database_url: str | None = None
     host: str = "127.0.0.1"
+    open_to_all: bool = False
     port: int = Field(default=8000, ge=0, le=65535)
     web_concurrency: int = Field(default=1, ge=1)
     data_dir: Path | None = None

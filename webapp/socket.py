@@ -7,11 +7,13 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, WebSocket
 from starlette.requests import HTTPConnection
 
-from webapp.client import TRY_AGAIN_LATER, Client
+from webapp.client import TRY_AGAIN_LATER, Client, Frames, framed
 from webapp.connection import connect
 from webapp.crowd import Crowd
+from webapp.doorkeeper import Doorkeeper
 from webapp.hub import Hub
 from webapp.item_view import ItemView
+from webapp.roles import PRINCIPAL
 from webapp.status import StatusView
 from webapp.views import View
 
@@ -31,7 +33,8 @@ HubOfApp = Annotated[Hub, Depends(get_hub)]
 async def live(socket: WebSocket, hub: HubOfApp) -> None:
     """Follow a view: the page says which revision it shows, the server sends what it lacks."""
     query = socket.query_params
-    await _follow(socket, partial(hub.open_page, _view(query)))
+    goodbye = framed((socket.app.state.pieces.signed_out(),))
+    await _follow(socket, partial(hub.open_page, _view(query)), goodbye)
 
 
 @router.websocket("/messages")
@@ -46,8 +49,8 @@ def _view(query: Mapping[str, str]) -> View | ItemView | StatusView:
     return ItemView.parse(query) if "item" in query else View.parse(query)[0]
 
 
-async def _follow(socket: WebSocket, open_client: Callable[[], Client]) -> None:
-    """Let the socket be a client's, unless there are too many of its address."""
+async def _follow(socket: WebSocket, open_client: Callable[[], Client], goodbye: Frames | None = None) -> None:
+    """Let the socket be a client's while it may, unless there are too many of its address."""
     await socket.accept()
     crowd: Crowd = socket.app.state.crowd
     party = crowd.enter(socket.client.host if socket.client else None)
@@ -55,5 +58,6 @@ async def _follow(socket: WebSocket, open_client: Callable[[], Client]) -> None:
         await socket.close(TRY_AGAIN_LATER, "too many connections from your address")
         return
     client = open_client()
-    client.party = party
+    doorkeeper: Doorkeeper = socket.app.state.doorkeeper
+    client.presences = (party, doorkeeper.enter(client, PRINCIPAL.get(), goodbye))
     await connect(socket, client)

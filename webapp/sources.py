@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache, partial
+from functools import cache, lru_cache, partial
 from typing import Any
 
 from webapp.changes import Changes, Touch
@@ -164,6 +164,7 @@ class Pieces:
         self.beat = lru_cache(1)(self._beat)
         self.waiting = lru_cache(100)(self._waiting)
         self.version = lru_cache(2)(self._version)
+        self.signed_out = cache(self._signed_out)
         self.changed_item = lru_cache(CACHED_ROWS)(self._changed_item)
 
     def frame(self, partials: Iterable[Partial], revision_id: str, template: str, revision: str) -> str:
@@ -195,6 +196,10 @@ class Pieces:
 
     def _version(self, *, is_old: bool) -> str:
         return self.render("live/version.html", is_old=is_old)
+
+    def _signed_out(self) -> str:
+        """Render what a page is told when whoever looked at it may not any more."""
+        return self.render("live/signed_out.html")
 
     def _stub(self, tag: str, element_id: str) -> str:
         return self.render("live/stub.html", tag=tag, id=element_id)

@@ -1,0 +1,223 @@
+"""Signing in and out, accounts and their invitations, as a browser without scripts meets them."""
+
+import re
+from collections.abc import Iterator
+
+import httpx
+import psycopg
+import pytest
+
+from tests.accounts import PASSWORD, as_browser, make_account, on, token_for, wait_until_closed
+from tests.server import LiveServer, serve
+from webapp import accounts, sessions
+
+LINK = re.compile(r"http://[^<]*(/invitation\?token=[\w-]+)")
+
+
+@pytest.fixture(scope="module")
+def server(shared_url: str) -> Iterator[LiveServer]:
+    with serve(shared_url) as running:
+        make_account(shared_url, "Ada", "admin", PASSWORD)
+        wait_until_closed(running)
+        yield running
+
+
+@pytest.fixture
+def nobody(server: LiveServer) -> Iterator[httpx.Client]:
+    with as_browser(server) as client:
+        yield client
+
+
+@pytest.fixture
+def admin(server: LiveServer, shared_url: str) -> Iterator[httpx.Client]:
+    ada = on(shared_url, accounts.find_by_name, "Ada")
+    with as_browser(server, token_for(shared_url, ada)) as client:
+        yield client
+
+
+def sign_in(client: httpx.Client, name: str = "Ada", password: str = PASSWORD, **more: str) -> httpx.Response:
+    return client.post("/sign-in", data={"name": name, "password": password, **more})
+
+
+def test_signing_in_leads_to_the_page_that_was_asked_for(nobody: httpx.Client) -> None:
+    asked = nobody.get("/activity?who=ada&from=2026-01-01")
+    assert asked.headers["location"] == "/sign-in?next=%2Factivity%3Fwho%3Dada%26from%3D2026-01-01"
+    page = nobody.get(asked.headers["location"])
+    assert 'value="/activity?who=ada&amp;from=2026-01-01"' in page.text
+    answer = sign_in(nobody, " aDA ", next="/activity?who=ada")
+    assert (answer.status_code, answer.headers["location"]) == (303, "/activity?who=ada")
+    assert nobody.get("/activity").status_code == 200
+    cookie = answer.headers["set-cookie"]
+    assert all(word in cookie for word in ("session=", "HttpOnly", "SameSite=lax", "Path=/"))
+
+
+@pytest.mark.parametrize(
+    "place", ["https://evil.example/", "//evil.example", "/\\evil.example", "/a\r\nX: y", "javascript:x", ""]
+)
+def test_no_other_site_can_be_led_to(nobody: httpx.Client, place: str) -> None:
+    assert sign_in(nobody, next=place).headers["location"] == "/"
+
+
+@pytest.mark.parametrize(
+    ("name", "password"),
+    [
+        ("Ada", "wrong"),
+        ("Nobody", PASSWORD),
+        ("", ""),
+        ("A\0da", PASSWORD),
+        ("x" * 10_000, "y" * 10_000),
+        ("\u202eAda", "\ud7ff"),
+    ],
+)
+def test_a_wrong_name_and_a_wrong_password_are_told_alike(nobody: httpx.Client, name: str, password: str) -> None:
+    answer = sign_in(nobody, name, password)
+    assert answer.status_code == 401
+    assert "Name and password do not fit together." in answer.text
+    assert "set-cookie" not in answer.headers
+
+
+def test_the_token_is_new_with_each_sign_in_and_the_old_one_ends(nobody: httpx.Client, server: LiveServer) -> None:
+    sign_in(nobody)
+    first = nobody.cookies["session"]
+    sign_in(nobody)
+    assert nobody.cookies["session"] != first
+    with as_browser(server, first) as old:
+        assert old.get("/").status_code == 303
+
+
+def test_only_digests_of_tokens_and_passwords_are_kept(nobody: httpx.Client, shared: psycopg.Connection) -> None:
+    sign_in(nobody)
+    rows = shared.execute(
+        "SELECT inventory_accounts::text, inventory_sessions::text FROM inventory_accounts, inventory_sessions"
+    )
+    kept = str(rows.fetchall())
+    assert nobody.cookies["session"] not in kept
+    assert PASSWORD not in kept
+    assert "$argon2id$" in kept
+
+
+def test_with_tls_the_cookie_cannot_be_set_by_others(shared_url: str, server: LiveServer) -> None:
+    headers = {"X-Forwarded-Proto": "https"}
+    with serve(shared_url, trusted_proxies="127.0.0.1") as behind_tls, as_browser(behind_tls) as client:
+        cookie = client.post("/sign-in", data={"name": "Ada", "password": PASSWORD}, headers=headers).headers[
+            "set-cookie"
+        ]
+    assert cookie.startswith("__Host-session=")
+    assert "Secure" in cookie
+
+
+@pytest.mark.parametrize("address", ["/sign-out", "/account/sign-out-everywhere"])
+def test_signing_out_ends_the_session(nobody: httpx.Client, server: LiveServer, address: str) -> None:
+    sign_in(nobody)
+    token = nobody.cookies["session"]
+    assert nobody.post(address).headers["location"] == "/sign-in"
+    with as_browser(server, token) as again:
+        assert again.get("/").status_code == 303
+
+
+@pytest.mark.parametrize("column", ["created_at", "seen_at"])
+def test_a_session_ends_when_it_is_old_or_was_not_used_for_long(
+    nobody: httpx.Client, shared: psycopg.Connection, column: str
+) -> None:
+    sign_in(nobody)
+    shared.execute(f"UPDATE inventory_sessions SET {column} = now() - interval '91 days'".encode())
+    assert nobody.get("/").status_code == 303
+
+
+def test_people_see_their_devices_and_can_sign_one_out(nobody: httpx.Client, shared_url: str) -> None:
+    bob = make_account(shared_url, "Bob", "viewer", PASSWORD)
+    other, theirs = token_for(shared_url, bob), token_for(shared_url, on(shared_url, accounts.find_by_name, "Ada"))
+    sign_in(nobody, "Bob")
+    page = nobody.get("/account").text
+    ids = re.findall(r"/account/sessions/(\d+)/close", page)
+    assert len(ids) == 2
+    for session_id in (*ids[1:], str(on(shared_url, sessions.find_session, theirs).session_id)):
+        assert nobody.post(f"/account/sessions/{session_id}/close").headers["location"] == "/account"
+    assert on(shared_url, sessions.find_session, other) is None
+    assert on(shared_url, sessions.find_session, theirs) is not None
+
+
+def test_a_password_is_changed_by_who_knows_it(nobody: httpx.Client, shared_url: str) -> None:
+    eve = make_account(shared_url, "Eve", "viewer", PASSWORD)
+    other = token_for(shared_url, eve)
+    sign_in(nobody, "Eve")
+    wrong = nobody.post("/account/password", data={"old": "not this one", "password": "another password"})
+    assert (wrong.status_code, "This is not your password." in wrong.text) == (422, True)
+    short = nobody.post("/account/password", data={"old": PASSWORD, "password": "short"})
+    assert (short.status_code, "at least 10 characters" in short.text) == (422, True)
+    assert nobody.post("/account/password", data={"old": PASSWORD, "password": "another password"}).status_code == 200
+    assert nobody.get("/").status_code == 200
+    assert on(shared_url, sessions.find_session, other) is None
+
+
+def test_an_invitation_works_once(admin: httpx.Client, server: LiveServer) -> None:
+    answer = admin.post("/accounts", data={"name": "Grace", "role": "viewer"})
+    found = LINK.search(answer.text)
+    assert answer.status_code == 201
+    assert found is not None
+    address = found[1]
+    token = address.partition("=")[2]
+    with as_browser(server) as grace:
+        assert "Welcome" in grace.get(address).text
+        short = grace.post("/invitation", data={"token": token, "password": "short"})
+        assert (short.status_code, "at least 10" in short.text) == (422, True)
+        assert grace.post("/invitation", data={"token": token, "password": PASSWORD}).status_code == 303
+        assert grace.get("/").status_code == 200
+        assert grace.get(address).status_code == 410
+        assert grace.post("/invitation", data={"token": token, "password": PASSWORD}).status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("name", "role", "field", "sentence"),
+    [
+        ("", "viewer", "name", "Give the account a name."),
+        ("ADA", "viewer", "name", "called ADA already"),
+        ("x" * 65, "viewer", "name", "65 characters"),
+        ("a\u202eb", "viewer", "name", "cannot be seen"),
+        ("a\0b", "viewer", "name", "cannot be seen"),
+        ("Tim", "king", "role", "viewer, editor, admin"),
+    ],
+)
+def test_what_is_wrong_with_a_new_account_is_told_beside_it(
+    admin: httpx.Client, name: str, role: str, field: str, sentence: str
+) -> None:
+    answer = admin.post("/accounts", data={"name": name, "role": role})
+    assert answer.status_code == 422
+    assert re.search(rf'id="{field}-error">[^<]*{sentence}', answer.text)
+
+
+def test_the_last_admin_stays(admin: httpx.Client, shared_url: str) -> None:
+    ada = on(shared_url, accounts.find_by_name, "Ada")
+    for address, data in ((f"/accounts/{ada.id}/delete", {}), (f"/accounts/{ada.id}/role", {"role": "viewer"})):
+        answer = admin.post(address, data=data)
+        assert (answer.status_code, "the only admin" in answer.text) == (409, True)
+
+
+def test_the_history_says_who(shared: psycopg.Connection, server: LiveServer, shared_url: str) -> None:
+    zoe = make_account(shared_url, "Zoë", "editor")
+    with as_browser(server, token_for(shared_url, zoe)) as client:
+        client.post("/items", data={"name": "hers", "quantity": "1"})
+        client.post("/api/items", json={"name": "hers too", "quantity": 1})
+    who = shared.execute(
+        "SELECT DISTINCT actor, source FROM inventory_changes WHERE after_name LIKE 'hers%' ORDER BY 2"
+    )
+    assert who.fetchall() == [("Zoë", "api"), ("Zoë", "page")]
+
+
+def test_a_key_of_another_account_is_another_key(server: LiveServer, shared_url: str) -> None:
+    bodies = set()
+    for name in ("Kim", "Lee"):
+        with as_browser(server, token_for(shared_url, make_account(shared_url, name))) as client:
+            new = {"name": f"of {name}", "quantity": 1}
+            answer = client.post("/api/items", json=new, headers={"Idempotency-Key": "the-same"})
+            assert answer.status_code == 201
+            bodies.add(answer.json()["name"])
+    assert bodies == {"of Kim", "of Lee"}
+
+
+@pytest.mark.parametrize(
+    "cookie", ["session=", "session=ä", "session=" + "x" * 4000, "session=a; session=b", "=", ";;"]
+)
+def test_a_malformed_cookie_is_nobodys(server: LiveServer, cookie: str) -> None:
+    answer = httpx.get(f"{server.url}/", headers={b"Cookie": cookie.encode()}, verify=False)
+    assert answer.status_code == 303

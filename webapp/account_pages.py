@@ -1,0 +1,127 @@
+"""One's own account, and for admins those of all."""
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import HTMLResponse, Response
+
+from webapp import accounts, sessions
+from webapp.accounts import AccountError
+from webapp.addresses import redirect
+from webapp.database import Pool
+from webapp.forms import read_fields
+from webapp.passwords import LEAST_CHARACTERS
+from webapp.responses import READ, PiecesOfApp, PoolOfApp, html
+from webapp.roles import GIVEN_ROLES, PRINCIPAL
+from webapp.sign_in_pages import NO_STORE, signed_out
+from webapp.sources import Pieces
+
+router = APIRouter(default_response_class=HTMLResponse)
+
+
+@router.api_route("/account", methods=READ)
+async def show_account(pool: PoolOfApp, pieces: PiecesOfApp) -> Response:
+    """Show one's sessions, and the form for another password."""
+    return await _own(pool, pieces)
+
+
+@router.post("/account/password")
+async def change_password(request: Request, pool: PoolOfApp, pieces: PiecesOfApp) -> Response:
+    """Change one's password."""
+    fields = await read_fields(request)
+    try:
+        await accounts.change_password(pool, PRINCIPAL.get(), fields.get("old", ""), fields.get("password", ""))
+    except AccountError as error:
+        return await _own(pool, pieces, error=error, status=422)
+    return await _own(pool, pieces, done="Your password is changed, and your other devices are signed out.")
+
+
+@router.post("/account/sessions/{session_id:item}/close")
+async def close_session(request: Request, session_id: int, pool: PoolOfApp) -> Response:
+    """End one of one's own sessions."""
+    await sessions.close_own_session(pool, PRINCIPAL.get(), session_id)
+    return signed_out(request) if session_id == PRINCIPAL.get().session_id else redirect(request, "/account")
+
+
+@router.post("/account/sign-out-everywhere")
+async def sign_out_everywhere(request: Request, pool: PoolOfApp) -> Response:
+    """End all of one's sessions, this one too."""
+    await sessions.close_sessions(pool, PRINCIPAL.get().account_id)
+    return signed_out(request)
+
+
+@router.api_route("/accounts", methods=READ)
+async def list_accounts(pool: PoolOfApp, pieces: PiecesOfApp) -> Response:
+    """Show all accounts, and the form for a new one."""
+    return await _all(pool, pieces)
+
+
+@router.post("/accounts")
+async def add_account(request: Request, pool: PoolOfApp, pieces: PiecesOfApp) -> Response:
+    """Add an account, and show the link by which its owner chooses a password."""
+    fields = await read_fields(request)
+    name, role = fields.get("name", ""), fields.get("role", "")
+    try:
+        account = await accounts.add_account(pool, name, role)
+    except AccountError as error:
+        return await _all(pool, pieces, error=error, name=name, role=role, status=422)
+    return await _all(pool, pieces, link=await _invitation(request, pool, account.id), invited=account.name, status=201)
+
+
+@router.post("/accounts/{account_id:item}/role")
+async def set_role(request: Request, account_id: int, pool: PoolOfApp, pieces: PiecesOfApp) -> Response:
+    """Give an account another role."""
+    fields = await read_fields(request)
+    try:
+        await accounts.set_role(pool, account_id, fields.get("role", ""))
+    except AccountError as error:
+        return await _all(pool, pieces, refusal=error, status=409)
+    return redirect(request, "/accounts")
+
+
+@router.post("/accounts/{account_id:item}/invite")
+async def invite(request: Request, account_id: int, pool: PoolOfApp, pieces: PiecesOfApp) -> Response:
+    """Show a link by which an account's owner chooses another password."""
+    account = await accounts.find_account(pool, account_id)
+    if account is None:
+        return await _all(pool, pieces, refusal="There is no such account any more.", status=409)
+    return await _all(pool, pieces, link=await _invitation(request, pool, account.id), invited=account.name, status=201)
+
+
+@router.post("/accounts/{account_id:item}/sign-out")
+async def sign_out_account(request: Request, account_id: int, pool: PoolOfApp) -> Response:
+    """End all sessions of an account."""
+    await sessions.close_sessions(pool, account_id)
+    return redirect(request, "/accounts")
+
+
+@router.post("/accounts/{account_id:item}/delete")
+async def delete_account(request: Request, account_id: int, pool: PoolOfApp, pieces: PiecesOfApp) -> Response:
+    """Delete an account. What it has done stays in the history under its name."""
+    try:
+        await accounts.delete_account(pool, account_id)
+    except AccountError as error:
+        return await _all(pool, pieces, refusal=error, status=409)
+    return redirect(request, "/accounts")
+
+
+async def _invitation(request: Request, pool: Pool, account_id: int) -> str:
+    token = await accounts.invite(pool, account_id)
+    return f"{str(request.base_url).rstrip('/')}/invitation?token={token}"
+
+
+async def _own(pool: Pool, pieces: Pieces, *, status: int = 200, **shown: Any) -> Response:
+    devices = await sessions.sessions_of(pool, PRINCIPAL.get().account_id)
+    values = {"sessions": devices, "least": LEAST_CHARACTERS, "error": None, "done": ""} | shown
+    return _private(html(pieces, "account/own.html", status=status, **values))
+
+
+async def _all(pool: Pool, pieces: Pieces, *, status: int = 200, **shown: Any) -> Response:
+    nothing = {"error": None, "refusal": "", "name": "", "role": "editor", "link": "", "invited": ""}
+    values = {"accounts": await accounts.all_accounts(pool), "roles": GIVEN_ROLES} | nothing | shown
+    return _private(html(pieces, "account/all.html", status=status, **values))
+
+
+def _private(response: Response) -> Response:
+    response.headers.update(NO_STORE)
+    return response

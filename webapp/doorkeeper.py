@@ -1,0 +1,105 @@
+"""Who comes in, and who may stay: sockets are looked after as long as they are open, on every process."""
+
+import asyncio
+import logging
+from collections.abc import Collection
+from contextlib import suppress
+from dataclasses import dataclass
+
+import psycopg
+
+from webapp.changes import AccountsChanged, Event
+from webapp.client import POLICY_VIOLATION, SERVICE_RESTART, Client, Frames
+from webapp.database import Pool, fetch
+from webapp.queries import QUERIES
+from webapp.roles import ANYBODY, NOBODY, Principal, Role
+from webapp.sessions import IDLE, LONGEST, find_session
+
+logger = logging.getLogger(__name__)
+
+LOOK_S = 0.9  # so that a second is enough also where no notification is heard
+
+
+@dataclass(eq=False, slots=True)
+class Visit:
+    """A client that is connected, on whose behalf, and what it is told when it may no longer be there."""
+
+    doorkeeper: "Doorkeeper"
+    client: Client
+    principal: Principal
+    goodbye: Frames | None
+
+    def leave(self) -> None:
+        """Take note that the client has gone."""
+        self.doorkeeper.visits.discard(self)
+
+
+class Doorkeeper:
+    """Finds out on whose behalf requests are, and closes sockets whose session ended or whose role changed.
+
+    A notification only says when to look; the tables are the truth.
+    """
+
+    def __init__(self, pool: Pool) -> None:
+        self.has_accounts = False
+        self.visits: set[Visit] = set()
+        self._pool = pool
+        self._hinted = asyncio.Event()
+
+    async def admit(self, token: str, *, is_open: bool) -> Principal:
+        """Return on whose behalf a request with this token is; `is_open`: nobody need sign in without accounts."""
+        if not self.has_accounts:
+            return ANYBODY if is_open else NOBODY
+        return (await find_session(self._pool, token) if token else None) or NOBODY
+
+    def enter(self, client: Client, principal: Principal, goodbye: Frames | None) -> Visit:
+        """Look after a client from now on, until it leaves."""
+        visit = Visit(self, client, principal, goodbye)
+        self.visits.add(visit)
+        return visit
+
+    def hear(self, event: Event) -> None:
+        """Look at once when something has changed."""
+        if isinstance(event, AccountsChanged):
+            self._hinted.set()
+
+    async def run(self) -> None:
+        """Look again and again, for ever. While the database is away nothing is shown that is new."""
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_S):
+                    await self._hinted.wait()
+            self._hinted.clear()
+            try:
+                await self.look()
+            except (psycopg.Error, OSError) as error:
+                logger.info("accounts could not be read: %s", str(error).strip().partition("\n")[0])
+
+    async def look(self) -> None:
+        """Close the sockets of those who may no longer be there. Raises `psycopg.Error`."""
+        visits = list(self.visits)
+        self.has_accounts = (await fetch(self._pool, QUERIES["any_account"]))[0]["found"]
+        if self.has_accounts:
+            roles = await self._roles({visit.principal.token_hash for visit in visits} - {b""})
+            for visit in visits:
+                _check(visit, roles.get(visit.principal.token_hash))
+
+    async def _roles(self, token_hashes: Collection[bytes]) -> dict[bytes, Role]:
+        if not token_hashes:
+            return {}
+        parameters = {"token_hashes": list(token_hashes), "idle": IDLE, "longest": LONGEST}
+        rows = await fetch(self._pool, QUERIES["sessions_of_tokens"], parameters)
+        return {row["token_hash"]: Role.labelled(row["role"]) for row in rows}
+
+
+def _check(visit: Visit, role: Role | None) -> None:
+    """One whose role has changed comes back by itself, with the new one; one whose session has ended does not."""
+    connection = visit.client.connection
+    if connection is None or role is visit.principal.role:
+        return
+    if role is not None:
+        connection.close(SERVICE_RESTART, "your role has changed")
+        return
+    if visit.goodbye is not None and connection.behind_since is None:
+        connection.write(visit.goodbye)
+    connection.close(POLICY_VIOLATION, "signed out")

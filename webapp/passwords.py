@@ -1,0 +1,51 @@
+"""Passwords as Argon2 keeps them, and tokens that nobody can guess."""
+
+import asyncio
+import hashlib
+import secrets
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+
+LEAST_CHARACTERS, MOST_CHARACTERS = 10, 1_000
+_hasher = PasswordHasher()
+_turns = asyncio.Semaphore(2)  # each takes 64 MB and a core
+_OF_NOBODY = _hasher.hash(secrets.token_hex())
+
+
+async def hash_password(password: str) -> str:
+    """Return what is kept of a password."""
+    async with _turns:
+        return await asyncio.to_thread(_hasher.hash, _bytes(password))
+
+
+async def is_password(kept: str | None, password: str) -> bool:
+    """Whether a password is the one that is kept; without one it takes as long to say no."""
+    async with _turns:
+        return await asyncio.to_thread(_verify, kept or _OF_NOBODY, password) and kept is not None
+
+
+def is_outdated(kept: str) -> bool:
+    """Whether a password should be kept anew, with the parameters of today."""
+    return _hasher.check_needs_rehash(kept)
+
+
+def new_token() -> str:
+    """Return 256 random bits that fit into an address or a cookie."""
+    return secrets.token_urlsafe(32)
+
+
+def digest_of(token: str) -> bytes:
+    """Return what is kept of a token: it is random, so a plain SHA-256 cannot be turned back."""
+    return hashlib.sha256(_bytes(token)).digest()
+
+
+def _verify(kept: str, password: str) -> bool:
+    try:
+        return _hasher.verify(kept, _bytes(password))
+    except (VerificationError, InvalidHashError):
+        return False
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
