@@ -8,12 +8,13 @@ from fastapi.responses import HTMLResponse, Response
 from webapp import accounts, sessions
 from webapp.accounts import AccountError
 from webapp.addresses import redirect
+from webapp.attempts import TooManyAttempts
 from webapp.database import Pool
 from webapp.forms import read_fields
 from webapp.passwords import LEAST_CHARACTERS
 from webapp.responses import READ, PiecesOfApp, PoolOfApp, html
 from webapp.roles import GIVEN_ROLES, PRINCIPAL
-from webapp.sign_in_pages import NO_STORE, signed_out
+from webapp.sign_in_pages import NO_STORE, attempt_of, signed_out
 from webapp.sources import Pieces
 
 router = APIRouter(default_response_class=HTMLResponse)
@@ -29,8 +30,13 @@ async def show_account(pool: PoolOfApp, pieces: PiecesOfApp) -> Response:
 async def change_password(request: Request, pool: PoolOfApp, pieces: PiecesOfApp) -> Response:
     """Change one's password."""
     fields = await read_fields(request)
+    attempt = attempt_of(request, PRINCIPAL.get().name or "")
     try:
+        await attempt.count(pool)
         await accounts.change_password(pool, PRINCIPAL.get(), fields.get("old", ""), fields.get("password", ""))
+        await attempt.succeed(pool)
+    except TooManyAttempts as error:
+        return await _own(pool, pieces, error=AccountError(str(error), "old"), status=429)
     except AccountError as error:
         return await _own(pool, pieces, error=error, status=422)
     return await _own(pool, pieces, done="Your password is changed, and your other devices are signed out.")

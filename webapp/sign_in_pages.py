@@ -6,6 +6,7 @@ from fastapi.responses import HTMLResponse, Response
 from webapp import accounts, sessions
 from webapp.accounts import AccountError
 from webapp.addresses import redirect
+from webapp.attempts import Attempt, TooManyAttempts
 from webapp.authentication import SIGN_IN, give_token, place_after, token_of
 from webapp.doorkeeper import Doorkeeper
 from webapp.forms import read_fields
@@ -31,10 +32,17 @@ async def sign_in(request: Request, pool: PoolOfApp, pieces: PiecesOfApp) -> Res
     """Sign in, and go on to the page that was asked for."""
     fields = await read_fields(request)
     name, place = fields.get("name", ""), place_after(fields.get("next", ""))
+    attempt = attempt_of(request, name)
+    try:
+        await attempt.count(pool)
+    except TooManyAttempts as error:
+        response = _sign_in_again(pieces, place, name, str(error), 429)
+        response.headers["Retry-After"] = str(error.wait_s)
+        return response
     token = await sessions.sign_in(pool, name, fields.get("password", ""), device_of(request), token_of(request))
     if token is None:
-        values = {"place": place, "name": name, "error": "Name and password do not fit together.", "has_accounts": True}
-        return _page(pieces, "account/sign_in.html", status=401, **values)
+        return _sign_in_again(pieces, place, name, "Name and password do not fit together.", 401)
+    await attempt.succeed(pool)
     return _signed_in(request, token, place)
 
 
@@ -67,6 +75,11 @@ async def accept_invitation(request: Request, pool: PoolOfApp, pieces: PiecesOfA
         return _invitation(pieces, token, await accounts.find_invitation(pool, token), error, name, 422)
 
 
+def attempt_of(request: Request, name: str) -> Attempt:
+    """Return what is counted of a request that shows a password."""
+    return Attempt(name, device_of(request).address, request.app.state.settings.trusted_proxies)
+
+
 def device_of(request: Request) -> Device:
     """Return from where a request comes, as far as it says."""
     return Device(request.client.host if request.client else "", request.headers.get("user-agent", ""))
@@ -84,6 +97,11 @@ def _signed_in(request: Request, token: str, place: str) -> Response:
     response = redirect(request, place)
     give_token(request, response, token, int(LONGEST.total_seconds()))
     return response
+
+
+def _sign_in_again(pieces: PiecesOfApp, place: str, name: str, error: str, status: int) -> Response:
+    values = {"place": place, "name": name, "error": error, "has_accounts": True}
+    return _page(pieces, "account/sign_in.html", status=status, **values)
 
 
 def _invitation(  # noqa: PLR0913, PLR0917

@@ -10,6 +10,7 @@ import pytest
 from tests.accounts import PASSWORD, as_browser, make_account, on, token_for, wait_until_closed
 from tests.server import LiveServer, serve
 from webapp import accounts, sessions
+from webapp.attempts import FREE_OF_ACCOUNT
 
 LINK = re.compile(r"http://[^<]*(/invitation\?token=[\w-]+)")
 
@@ -221,3 +222,26 @@ def test_a_key_of_another_account_is_another_key(server: LiveServer, shared_url:
 def test_a_malformed_cookie_is_nobodys(server: LiveServer, cookie: str) -> None:
     answer = httpx.get(f"{server.url}/", headers={b"Cookie": cookie.encode()}, verify=False)
     assert answer.status_code == 303
+
+
+@pytest.mark.parametrize("name", ["Max", "Nobody at all"])
+def test_guessing_gets_slow_whether_there_is_such_an_account_or_not(
+    nobody: httpx.Client, shared_url: str, name: str
+) -> None:
+    make_account(shared_url, f"{name}'s friend", "viewer", PASSWORD)
+    if name == "Max":
+        make_account(shared_url, name, "viewer", PASSWORD)
+    statuses = [sign_in(nobody, name, f"guess {number}").status_code for number in range(FREE_OF_ACCOUNT + 1)]
+    assert set(statuses) == {401}
+    answer = sign_in(nobody, name)
+    assert (answer.status_code, answer.headers["retry-after"]) == (429, "1")
+    assert "Too many attempts to sign in. Try again in 1 s." in answer.text
+    assert sign_in(nobody, f"{name}'s friend").status_code == 303, "others are not concerned"
+
+
+def test_guessing_in_the_form_for_another_password_gets_slow_too(nobody: httpx.Client, shared_url: str) -> None:
+    make_account(shared_url, "Una", "viewer", PASSWORD)
+    sign_in(nobody, "Una")
+    wrong = {"old": "not this one", "password": "another password"}
+    statuses = [nobody.post("/account/password", data=wrong).status_code for _ in range(FREE_OF_ACCOUNT + 2)]
+    assert statuses == [*[422] * (FREE_OF_ACCOUNT + 1), 429]

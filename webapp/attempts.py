@@ -1,0 +1,77 @@
+"""Attempts to sign in: counted in the database, for all processes, before the password is looked at.
+
+Counted are the account and the address. An account that has signed in from an address before is counted there by
+itself, so that strangers elsewhere cannot keep its owner out.
+"""
+
+import math
+from datetime import timedelta
+from hashlib import sha256
+
+from webapp.crowd import neighbourhood
+from webapp.database import Connection, Source, use_connection
+from webapp.queries import QUERIES
+
+FREE_OF_ACCOUNT, FREE_OF_ADDRESS = 5, 20
+LONGEST = timedelta(minutes=15)
+KEPT, FAMILIAR_FOR = timedelta(days=1), timedelta(days=90)
+
+
+class TooManyAttempts(Exception):
+    """Whoever tries next has to wait, for so many seconds. It says nothing of whether there is such an account."""
+
+    def __init__(self, wait_s: float) -> None:
+        super().__init__(wait_s)
+        self.wait_s = math.ceil(wait_s)
+
+    def __str__(self) -> str:
+        wait = f"{self.wait_s} s" if self.wait_s < 90 else f"{math.ceil(self.wait_s / 60)} minutes"
+        return f"Too many attempts to sign in. Try again in {wait}."
+
+
+class Attempt:
+    """One attempt: it counts as failed until it has succeeded.
+
+    `name` is what was typed. Of loopback and the `proxies` the address says nothing, and is not counted.
+    """
+
+    def __init__(self, name: str, address: str | None, proxies: tuple[str, ...] = ()) -> None:
+        name, place = name.strip().casefold(), neighbourhood(address, proxies)
+        self._account = _digest("account", name)
+        self._familiar = _digest("account and address", name, place or "")
+        self._address = _digest("address", place) if place else None
+        self._counted: list[bytes] = []
+
+    async def count(self, source: Source) -> None:
+        """Count it. Raises `TooManyAttempts`, and then counts nothing."""
+        async with use_connection(source) as connection, connection.transaction():
+            await connection.execute(QUERIES["forget_attempts"])
+            account = self._familiar if await self._is_familiar(connection) else self._account
+            free = {account: FREE_OF_ACCOUNT} | ({self._address: FREE_OF_ADDRESS} if self._address else {})
+            values = {"digests": list(free), "free": list(free.values()), "kept": KEPT, "longest": LONGEST}
+            cursor = await connection.execute(QUERIES["count_attempt"], values)
+            if cursor.rowcount < len(free):
+                raise TooManyAttempts(await _wait_s(connection, values))
+            self._counted = list(free)
+
+    async def succeed(self, source: Source) -> None:
+        """Take note that the password was right. Others' failures stay counted."""
+        async with use_connection(source) as connection, connection.transaction():
+            await connection.execute(QUERIES["undo_attempt"], {"digests": self._counted})
+            familiar = {"digest": self._familiar, "free": FREE_OF_ACCOUNT, "kept": FAMILIAR_FOR}
+            await connection.execute(QUERIES["make_familiar"], familiar)
+
+    async def _is_familiar(self, connection: Connection) -> bool:
+        cursor = await connection.execute(QUERIES["is_familiar"], {"digest": self._familiar})
+        row = await cursor.fetchone()
+        return bool(row and row["is_familiar"])
+
+
+async def _wait_s(connection: Connection, values: dict[str, object]) -> float:
+    cursor = await connection.execute(QUERIES["attempts_wait"], values)
+    row = await cursor.fetchone()
+    return float(row["wait_s"]) if row else 0.0
+
+
+def _digest(*parts: str) -> bytes:
+    return sha256("\0".join(parts).encode("utf-8", "surrogatepass")).digest()
