@@ -31,7 +31,7 @@ def add_commands(commands: "Commands[argparse.ArgumentParser]") -> None:
     _add(own, "sign-out", sign_out, "sign an account out on all its devices")
     _add(own, "remove", remove, "delete an account")
     listing = own.add_parser("list", help="list all accounts")
-    listing.set_defaults(run=lambda _: _run(show_all))
+    listing.set_defaults(run=lambda _: run(show_all))
 
 
 def _add(
@@ -39,7 +39,7 @@ def _add(
 ) -> argparse.ArgumentParser:
     parser = commands.add_parser(name, help=text)
     parser.add_argument("name", help="the account's name")
-    parser.set_defaults(run=lambda options: _run(act, options))
+    parser.set_defaults(run=lambda options: run(act, options))
     return parser
 
 
@@ -51,25 +51,25 @@ async def add(connection: Connection, options: argparse.Namespace) -> str:
 
 async def set_role(connection: Connection, options: argparse.Namespace) -> str:
     """Give an account another role."""
-    await accounts.set_role(connection, await _find(connection, options.name), options.role)
+    await accounts.set_role(connection, await find_id(connection, options.name), options.role)
     return f"{options.name} is {options.role} now.\n"
 
 
 async def set_password(connection: Connection, options: argparse.Namespace) -> str:
     """Set another password."""
-    await accounts.set_password(connection, await _find(connection, options.name), _ask_password())
+    await accounts.set_password(connection, await find_id(connection, options.name), _ask_password())
     return f"{options.name} has another password now, and is signed out everywhere.\n"
 
 
 async def sign_out(connection: Connection, options: argparse.Namespace) -> str:
     """End all sessions of an account."""
-    await sessions.close_sessions(connection, await _find(connection, options.name))
+    await sessions.close_sessions(connection, await find_id(connection, options.name))
     return f"{options.name} is signed out everywhere.\n"
 
 
 async def remove(connection: Connection, options: argparse.Namespace) -> str:
     """Delete an account; the last of all may go, and then it is open again."""
-    await accounts.delete_account(connection, await _find(connection, options.name), may_be_last=True)
+    await accounts.delete_account(connection, await find_id(connection, options.name), may_be_last=True)
     return f"{options.name} is gone.\n"
 
 
@@ -94,7 +94,8 @@ def _last_seen(row: dict[str, Any]) -> str:
     return f"{row['seen_at']:%Y-%m-%d %H:%M}" if row["seen_at"] else "-"
 
 
-async def _find(connection: Connection, name: str) -> int:
+async def find_id(connection: Connection, name: str) -> int:
+    """Return the id of the account of a name. Raises `AccountError`."""
     account = await accounts.find_by_name(connection, name)
     if account is None:
         raise AccountError(f"There is no account called {name}.")
@@ -110,7 +111,8 @@ def _ask_password() -> str:
     return password
 
 
-def _run(act: Callable[..., Awaitable[str]], *arguments: argparse.Namespace) -> None:
+def run(act: Callable[..., Awaitable[str]], *arguments: argparse.Namespace) -> None:
+    """Act on a connection of its own and print what it says; an `AccountError` becomes a `SetupError`."""
     try:
         sys.stdout.write(asyncio.run(_connected(prepare(load_settings()).url, act, *arguments)))
     except AccountError as error:

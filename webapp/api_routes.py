@@ -24,12 +24,13 @@ IfNoneMatch = Annotated[
     str | None,
     Header(alias="If-None-Match", max_length=200, description='The version that you have, such as `"7"`.'),
 ]
-EVERYWHERE = (400, 413, 422, 429, 431, 500, 503)
+EVERYWHERE = (400, 401, 413, 422, 429, 431, 500, 503)
 WRITING = (403,)
 MEANINGS = {
     304: "It is the version that you have.",
     400: "The host name is not served here, or the body is not JSON.",
-    403: "The request comes from a page of another site.",
+    401: "There are accounts, and no token was sent that is worth something.",
+    403: "It takes another role or a token to write, or the request comes from a page of another site.",
     404: "There is no such item.",
     409: "The stock does not allow it; `type` says why, and nothing was changed.",
     410: "Nothing goes on from this cursor: start without one.",
@@ -50,9 +51,12 @@ HEADERS: dict[str, dict[str, Any]] = {
         "description": "`true`: this was done before, and is the answer of then.",
         "schema": {"type": "string", "enum": ["true"]},
     },
+    "WWW-Authenticate": {"description": "`Bearer`.", "schema": {"type": "string"}},
     "Retry-After": {"description": "Seconds.", "schema": {"type": "string", "pattern": "^[0-9]+$"}},
 }
-HEADERS_OF = {304: ["ETag"], 412: ["ETag"], 503: ["Retry-After"], 409: ["Retry-After"], 429: ["Retry-After"]}
+HEADERS_OF = {304: ["ETag"], 412: ["ETag"], 401: ["WWW-Authenticate"]}
+HEADERS_OF |= {status: ["Retry-After"] for status in (409, 429, 503)}
+TOKEN = {"type": "http", "scheme": "bearer", "description": "An API token, which each makes at /account/tokens."}
 RAISED = (items.NoSuchItem, items.NotEnough, items.TooMuch, items.NameTaken, items.CodeTaken, items.Busy)
 REPLAYED = {"200", "201", "404", "409", "412"}
 DESCRIPTION = """\

@@ -12,10 +12,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from webapp.addresses import path_of, redirect
 from webapp.doorkeeper import Doorkeeper
 from webapp.errors import Errors, wants_fragment
+from webapp.identification import identify
 from webapp.problems import is_for_programs
 from webapp.roles import NOBODY, PRINCIPAL, Principal, Role, needed_role
 from webapp.security import SAFE_METHODS, refuse
-from webapp.settings import is_loopback
+from webapp.settings import Settings, is_loopback
 
 SIGN_IN = "/sign-in"
 _LOCAL = re.compile(r"/(?![/\\])[\x21-\x7e]*")
@@ -27,11 +28,10 @@ class Authentication:
     Where there are no accounts everybody may who reaches a server that is `open_to_all`, or this machine alone.
     """
 
-    def __init__(self, app: ASGIApp, errors: Errors, *, is_local: bool, open_to_all: bool) -> None:
+    def __init__(self, app: ASGIApp, errors: Errors, settings: Settings) -> None:
         self._app = app
         self._errors = errors
-        self._is_local = is_local
-        self._open_to_all = open_to_all
+        self._settings = settings
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand on, or refuse."""
@@ -53,12 +53,15 @@ class Authentication:
 
     async def _admit(self, scope: Scope) -> Principal:
         doorkeeper: Doorkeeper = scope["app"].state.doorkeeper
-        return await doorkeeper.admit(token_of(HTTPConnection(scope)), is_open=self._is_open(scope))
+        connection = HTTPConnection(scope)
+        said = identify(connection, token_of(connection), self._settings.trusted_user_role)
+        return await doorkeeper.admit(said, is_open=self._is_open(scope))
 
     def _is_open(self, scope: Scope) -> bool:
         """A uvicorn started by hand may listen elsewhere than HOST says: the server's end of the connection tells."""
         server = scope.get("server")
-        return self._open_to_all or (self._is_local and (server is None or is_loopback(server[0])))
+        is_local = self._settings.host_is_loopback and (server is None or is_loopback(server[0]))
+        return not self._settings.trusted_user_header and (self._settings.open_to_all or is_local)
 
     async def _refuse(self, principal: Principal, needed: Role, scope: Scope, receive: Receive, send: Send) -> None:
         """People who have not signed in are led there, where that loses nothing."""

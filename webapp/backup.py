@@ -32,8 +32,14 @@ from webapp.migrations import (
 from webapp.queries import QUERIES
 from webapp.settings import SetupError
 
-# Migrations are run, not restored; and whoever was signed in then need not be now.
-LEFT_OUT = ("inventory_migrations", "inventory_sessions", "inventory_invitations")
+# Migrations are run, not restored; and whoever was let in then need not be now.
+LEFT_OUT = (
+    "inventory_migrations",
+    "inventory_sessions",
+    "inventory_invitations",
+    "inventory_tokens",
+    "inventory_sign_in_attempts",
+)
 CONTENTS = "contents.json"
 CHUNK = 256 * 1024
 _TEXT_FORMS = (

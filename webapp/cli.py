@@ -11,7 +11,7 @@ from typing import Any
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from webapp import account_commands, file_commands, serving, upkeep_commands
+from webapp import account_commands, file_commands, serving, token_commands, upkeep_commands
 from webapp.binaries import find_binaries
 from webapp.database import Database, prepare
 from webapp.embedded import EmbeddedServer, default_data_dir
@@ -50,6 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_psql(commands)
     _add_url(commands)
     account_commands.add_commands(commands)
+    token_commands.add_commands(commands)
     file_commands.add_commands(commands)
     upkeep_commands.add_commands(commands)
     return parser

@@ -1,7 +1,7 @@
 """Who is at the other end, as far as limits go: an address, or what takes the place of one."""
 
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
 
 ADDRESSES_KEPT = 4096
 UNKNOWN = "unknown"
@@ -47,16 +47,30 @@ class Party:
 
 
 @lru_cache(ADDRESSES_KEPT)
+def is_proxy(address: str, proxies: tuple[str, ...]) -> bool:
+    """Whether an address is one of the `proxies`, which are addresses and networks."""
+    ip = _ip(address)
+    return ip is not None and any(ip in ip_network(proxy) for proxy in proxies)
+
+
+@lru_cache(ADDRESSES_KEPT)
 def neighbourhood(address: str | None, proxies: tuple[str, ...] = ()) -> str | None:
     """Return what one party has of all addresses: one of IPv4, a /64 of IPv6. None for loopback and proxies.
 
     Anything may be called an address: what a proxy tells comes from the other end of the world.
     """
-    try:
-        ip = ip_address((address or "").partition("%")[0])
-    except ValueError:
+    ip = _ip(address or "")
+    if ip is None:
         return UNKNOWN
-    ip = getattr(ip, "ipv4_mapped", None) or ip
-    if ip.is_loopback or any(ip in ip_network(proxy) for proxy in proxies):
+    if ip.is_loopback or is_proxy(str(ip), proxies):
         return None
     return str(ip if isinstance(ip, IPv4Address) else IPv6Network((int(ip), 64), strict=False))
+
+
+def _ip(address: str) -> IPv4Address | IPv6Address | None:
+    """Read an address; one of IPv4 in the clothes of IPv6 is one of IPv4."""
+    try:
+        ip = ip_address(address.partition("%")[0])
+    except ValueError:
+        return None
+    return getattr(ip, "ipv4_mapped", None) or ip

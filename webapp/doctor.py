@@ -48,6 +48,10 @@ def _examine_settings(settings: Settings) -> Iterator[Finding]:
     else:
         what = f"HOST {settings.host} lets other machines in, and without TLS what is sent can be read on the way"
         yield Finding("warn", what, "Put a reverse proxy with TLS in front, and set HOST=127.0.0.1 if it is here.")
+    if settings.trusted_user_header:
+        proxies = ", ".join(settings.trusted_proxies)
+        what = f"whoever {proxies} names in {settings.trusted_user_header} is signed in"
+        yield Finding("warn", what, "Make sure that the proxy sets or removes that header on each request.")
     if settings.allowed_hosts and not settings.trusted_proxies:
         what = "TRUSTED_PROXIES is not set: behind a proxy, all visitors look like one address"
         yield Finding("warn", what, "If there is a proxy, set TRUSTED_PROXIES to its address, such as 127.0.0.1.")

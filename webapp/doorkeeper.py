@@ -11,9 +11,11 @@ import psycopg
 from webapp.changes import AccountsChanged, Event
 from webapp.client import POLICY_VIOLATION, SERVICE_RESTART, Client, Frames
 from webapp.database import Pool, fetch
+from webapp.identification import Identify
 from webapp.queries import QUERIES
 from webapp.roles import ANYBODY, NOBODY, Principal, Role
-from webapp.sessions import IDLE, LONGEST, find_session
+from webapp.sessions import IDLE, LONGEST
+from webapp.tokens import role_of
 
 logger = logging.getLogger(__name__)
 
@@ -46,11 +48,11 @@ class Doorkeeper:
         self._pool = pool
         self._hinted = asyncio.Event()
 
-    async def admit(self, token: str, *, is_open: bool) -> Principal:
-        """Return on whose behalf a request with this token is; `is_open`: nobody need sign in without accounts."""
-        if not self.has_accounts:
-            return ANYBODY if is_open else NOBODY
-        return (await find_session(self._pool, token) if token else None) or NOBODY
+    async def admit(self, identify: Identify | None, *, is_open: bool) -> Principal:
+        """Return on whose behalf a request is; `is_open`: nobody need sign in without accounts."""
+        if is_open and not self.has_accounts:
+            return ANYBODY
+        return (await identify(self._pool) if identify else None) or NOBODY
 
     def enter(self, client: Client, principal: Principal, goodbye: Frames | None) -> Visit:
         """Look after a client from now on, until it leaves."""
@@ -80,16 +82,30 @@ class Doorkeeper:
         visits = list(self.visits)
         self.has_accounts = (await fetch(self._pool, QUERIES["any_account"]))[0]["found"]
         if self.has_accounts:
-            roles = await self._roles({visit.principal.token_hash for visit in visits} - {b""})
+            roles = await self._roles({visit.principal for visit in visits})
             for visit in visits:
-                _check(visit, roles.get(visit.principal.token_hash))
+                _check(visit, roles.get(_key(visit.principal)))
 
-    async def _roles(self, token_hashes: Collection[bytes]) -> dict[bytes, Role]:
-        if not token_hashes:
+    async def _roles(self, principals: Collection[Principal]) -> dict[bytes | int | None, Role]:
+        """Return the roles that some have now, by what `_key` says; those that are nobody any more are missing."""
+        keys = {_key(principal) for principal in principals} - {None}
+        if not keys:
             return {}
-        parameters = {"token_hashes": list(token_hashes), "idle": IDLE, "longest": LONGEST}
-        rows = await fetch(self._pool, QUERIES["sessions_of_tokens"], parameters)
-        return {row["token_hash"]: Role.labelled(row["role"]) for row in rows}
+        shown = {
+            "token_hashes": [key for key in keys if isinstance(key, bytes)],
+            "account_ids": [key for key in keys if isinstance(key, int)],
+        }
+        sessions = await fetch(self._pool, QUERIES["sessions_of_tokens"], {**shown, "idle": IDLE, "longest": LONGEST})
+        programs = await fetch(self._pool, QUERIES["accounts_of_tokens"], shown)
+        accounts = await fetch(self._pool, QUERIES["roles_of_accounts"], shown)
+        roles: dict[bytes | int | None, Role] = {row["id"]: Role.labelled(row["role"]) for row in accounts}
+        roles |= {row["token_hash"]: Role.labelled(row["role"]) for row in sessions}
+        return roles | {row["token_hash"]: role_of(row) for row in programs}
+
+
+def _key(principal: Principal) -> bytes | int | None:
+    """Return by what somebody is looked after: his session or token, or the account that a proxy answers for."""
+    return principal.token_hash or principal.account_id
 
 
 def _check(visit: Visit, role: Role | None) -> None:

@@ -26,6 +26,7 @@ from webapp import (
     status,
     status_pages,
     stock_pages,
+    token_pages,
 )
 from webapp.addresses import RootPath
 from webapp.authentication import Authentication
@@ -37,6 +38,7 @@ from webapp.doorkeeper import Doorkeeper
 from webapp.errors import Errors
 from webapp.hearing import check_hearing
 from webapp.hub import Hub
+from webapp.identification import ProxyUser
 from webapp.keeper import keep_up
 from webapp.listener import Listener
 from webapp.pruning import Pruner
@@ -75,6 +77,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(activity_pages.router)
     app.include_router(sign_in_pages.router)
     app.include_router(account_pages.router)
+    app.include_router(token_pages.router)
     app.include_router(socket.router)
     app.include_router(static_files.router)
     app.include_router(probes.router)
@@ -83,9 +86,7 @@ def create_app(settings: Settings) -> FastAPI:
     # Level 5: 2 % more bytes than 9 in less than half the time. BREACH has nothing to guess: the one secret in a page,
     # the token of an import's preview, is new with each upload, and no other site can make one.
     app.add_middleware(GZipMiddleware, minimum_size=1000, compresslevel=5)
-    app.add_middleware(
-        Authentication, errors=errors, is_local=settings.host_is_loopback, open_to_all=settings.open_to_all
-    )
+    app.add_middleware(Authentication, errors=errors, settings=settings)
     app.add_middleware(
         Throttle,
         answer=errors.answer_http_error,
@@ -99,6 +100,8 @@ def create_app(settings: Settings) -> FastAPI:
         app.add_middleware(RootPath, root=settings.root_path)
     if settings.trusted_proxies:
         app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=list(settings.trusted_proxies))
+    if settings.trusted_user_header:
+        app.add_middleware(ProxyUser, header=settings.trusted_user_header, proxies=settings.trusted_proxies)
     errors.add_handlers(app)
     return app
 

@@ -65,5 +65,10 @@ def needed_role(scope: Scope) -> Role:
     return Role.EDITOR
 
 
+def is_for_people(scope: Scope) -> bool:
+    """Whether programs are not admitted: a token neither makes another nor changes what people sign in with."""
+    return _is_below(path_of(scope), _OWN) or _is_below(path_of(scope), _FOR_ADMINS)
+
+
 def _is_below(path: str, place: str) -> bool:
     return f"{path}/".startswith(f"{place}/")

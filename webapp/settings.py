@@ -4,10 +4,10 @@ import re
 from functools import cache
 from ipaddress import ip_address, ip_network
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from webapp.logs import LogFormat, LogLevel
@@ -38,6 +38,8 @@ class Settings(BaseSettings):
     allowed_hosts: Annotated[tuple[str, ...], NoDecode] = ()
     root_path: str = ""
     trusted_proxies: Annotated[tuple[str, ...], NoDecode] = ()
+    trusted_user_header: str | None = Field(default=None, pattern=r"^[A-Za-z0-9-]{1,100}$")
+    trusted_user_role: Literal["viewer", "editor"] | None = None
     timezone: ZoneInfo = ZoneInfo("UTC")
     max_connections: int = Field(default=20_000, ge=10)
     max_connections_per_address: int = Field(default=1_000, ge=1)
@@ -84,6 +86,13 @@ class Settings(BaseSettings):
         except (ZoneInfoNotFoundError, ValueError, OSError) as error:
             message = f"no time zone is called {value!r}; use a name such as Europe/Berlin"
             raise ValueError(message) from error
+
+    @model_validator(mode="after")
+    def _check_header(self) -> Self:
+        if self.trusted_user_header and not self.trusted_proxies:
+            message = "TRUSTED_USER_HEADER is heard only from the addresses in TRUSTED_PROXIES, and those are none"
+            raise ValueError(message)
+        return self
 
     @property
     def host_is_loopback(self) -> bool:

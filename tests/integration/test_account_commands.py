@@ -9,15 +9,15 @@ import httpx
 import pytest
 
 from tests.accounts import PASSWORD, on
-from webapp import accounts
+from webapp import accounts, tokens
 from webapp.settings import RESOURCES
 
 COMMAND = [sys.executable, "-m", "webapp"]
 
 
-def account(url: str, *arguments: str, typed: str = "") -> subprocess.CompletedProcess[str]:
+def account(url: str, *arguments: str, typed: str = "", of: str = "account") -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [*COMMAND, "account", *arguments],
+        [*COMMAND, of, *arguments],
         env=os.environ | {"DATABASE_URL": url},
         cwd=RESOURCES,
         input=typed,
@@ -37,6 +37,19 @@ def test_accounts_are_kept_from_the_command_line(database_url: str) -> None:
     assert "admin" in account(database_url, "list").stdout
     assert account(database_url, "remove", "ada").stdout == "ada is gone.\n"
     assert on(database_url, accounts.all_accounts) == []
+
+
+def test_tokens_are_kept_from_the_command_line(database_url: str) -> None:
+    on(database_url, accounts.add_account, "Ada", "admin")
+    made = account(database_url, "add", "ada", "nightly import", "--write", "--days", "30", of="token")
+    token = made.stdout.strip()
+    assert re.fullmatch(r"li_[\w-]{43}", token), made.stderr
+    assert on(database_url, tokens.find_token, token).role.label == "editor"
+    listed = account(database_url, "list", of="token").stdout
+    assert "write" in listed
+    assert "Ada: nightly import" in listed
+    assert account(database_url, "revoke", listed.split()[0], of="token").returncode == 0
+    assert on(database_url, tokens.find_token, token) is None
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,9 @@ TABLE = {
         GET /low
         GET /metrics
         GET /status
+        GET /account/tokens
+        POST /account/tokens
+        POST /account/tokens/{}/remove
         POST /account/password
         POST /account/sessions/{}/close
         POST /account/sign-out-everywhere
@@ -71,6 +74,8 @@ TABLE = {
     """,
     Role.ADMIN: """
         GET /accounts
+        GET /accounts/tokens
+        POST /accounts/tokens/{}/remove
         POST /accounts
         POST /accounts/{}/delete
         POST /accounts/{}/invite

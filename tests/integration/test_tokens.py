@@ -1,0 +1,259 @@
+"""Programs that show an API token, and people whom a trusted proxy has let in."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import psycopg
+import pytest
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import connect
+
+from tests.accounts import as_browser, make_account, on, token_for, wait_until_closed
+from tests.server import LiveServer, serve
+from tests.waiting import eventually
+from webapp import accounts, tokens
+from webapp.accounts import Account, AccountError
+
+SECRET = re.compile(r'class="secret">(li_[\w-]{43})<')
+NEW = {"name": "apples", "quantity": 1}
+
+
+@pytest.fixture(scope="module")
+def server(shared_url: str) -> Iterator[LiveServer]:
+    with serve(shared_url) as running:
+        make_account(shared_url, "Ada", "admin")
+        wait_until_closed(running)
+        yield running
+
+
+@pytest.fixture
+def account(shared_url: str, request: pytest.FixtureRequest) -> Account:
+    return make_account(shared_url, request.node.name[-60:])
+
+
+def new_token(url: str, account: Account, days: int = 1, *, may_write: bool = False) -> str:
+    token: str = on(url, tokens.add_token, account.id, "a program", days, may_write=may_write)
+    return token
+
+
+def ask(server: LiveServer, method: str, path: str, token: str, **more: Any) -> httpx.Response:
+    headers = {"Authorization": f"Bearer {token}"}
+    return httpx.request(method, f"{server.url}{path}", headers=headers, verify=False, timeout=20, **more)
+
+
+def test_a_token_is_shown_once_and_only_its_digest_is_kept(
+    server: LiveServer, shared: psycopg.Connection, shared_url: str, account: Account
+) -> None:
+    with as_browser(server, token_for(shared_url, account)) as client:
+        answer = client.post("/account/tokens", data={"label": "nightly", "days": "30", "may_write": "1"})
+        again = client.get("/account/tokens")
+    (secret,) = SECRET.findall(answer.text)
+    assert (answer.status_code, answer.headers["cache-control"]) == (201, "no-store")
+    assert secret not in again.text
+    assert "nightly" in again.text
+    assert secret not in str(shared.execute("SELECT inventory_tokens::text FROM inventory_tokens").fetchall())
+    assert ask(server, "POST", "/api/items", secret, json=NEW | {"name": "by a token"}).status_code == 201
+
+
+def test_a_token_to_read_reads_and_one_to_write_writes_and_neither_administers(
+    server: LiveServer, shared_url: str, shared: psycopg.Connection
+) -> None:
+    ada = on(shared_url, accounts.find_by_name, "Ada")
+    reads, writes = new_token(shared_url, ada), new_token(shared_url, ada, may_write=True)
+    for token in (reads, writes):
+        for path in ("/api/items", "/", "/export.csv", "/api/changes"):
+            assert ask(server, "GET", path, token).status_code == 200
+        for path in ("/accounts", "/accounts/tokens", "/account", "/account/tokens"):
+            assert ask(server, "GET", path, token).status_code == 303, "it is led to where people sign in"
+        assert ask(server, "POST", "/account/tokens", token, data={"label": "x", "days": "9"}).status_code == 401
+        assert ask(server, "POST", "/account/password", token, data={"old": "x", "password": "y"}).status_code == 401
+    assert ask(server, "POST", "/api/items", reads, json=NEW).status_code == 403
+    assert ask(server, "POST", "/api/items", writes, json=NEW).status_code == 201
+    assert shared.execute("SELECT actor FROM inventory_changes WHERE after_name = 'apples'").fetchone() == ("Ada",)
+
+
+def test_a_token_may_no_more_than_its_account(server: LiveServer, shared_url: str, account: Account) -> None:
+    token = new_token(shared_url, account, may_write=True)
+    on(shared_url, accounts.set_role, account.id, "viewer")
+    assert ask(server, "POST", "/api/items", token, json=NEW).status_code == 403
+    on(shared_url, accounts.delete_account, account.id)
+    assert ask(server, "GET", "/api/items", token).status_code == 401
+
+
+def test_a_token_expires(server: LiveServer, shared_url: str, shared: psycopg.Connection, account: Account) -> None:
+    token = new_token(shared_url, account)
+    shared.execute("UPDATE inventory_tokens SET expires_at = now() WHERE account_id = %s", [account.id])
+    assert ask(server, "GET", "/api/items", token).status_code == 401
+
+
+def test_its_last_use_is_noted_at_most_once_a_minute(
+    server: LiveServer, shared_url: str, shared: psycopg.Connection, account: Account
+) -> None:
+    token = new_token(shared_url, account)
+    uses = []
+    for age_s in (0, 59, 61):
+        shared.execute(
+            "UPDATE inventory_tokens SET used_at = used_at - make_interval(secs => %s) WHERE account_id = %s",
+            [age_s, account.id],
+        )
+        before = used_at(shared, account)
+        ask(server, "GET", "/api/items", token)
+        uses.append(used_at(shared, account) != before)
+    assert uses == [True, False, True]
+
+
+def used_at(database: psycopg.Connection, account: Account) -> object:
+    row = database.execute("SELECT used_at FROM inventory_tokens WHERE account_id = %s", [account.id]).fetchone()
+    return row and row[0]
+
+
+@pytest.mark.parametrize("ends", ["revoked", "expired", "account deleted"])
+def test_whoever_is_connected_with_a_token_is_cut_off_when_it_ends(
+    server: LiveServer, shared_url: str, shared: psycopg.Connection, account: Account, ends: str
+) -> None:
+    headers = {"Authorization": f"Bearer {new_token(shared_url, account)}"}
+    kept = {"Authorization": f"Bearer {new_token(shared_url, on(shared_url, accounts.find_by_name, 'Ada'))}"}
+    address = f"{server.socket_url}/messages"
+    with connect(address, additional_headers=headers) as ended, connect(address, additional_headers=kept) as other:
+        if ends == "revoked":
+            (row,) = on(shared_url, tokens.tokens_of, account.id)
+            on(shared_url, tokens.remove_token, row["id"], account.id)
+        elif ends == "expired":
+            shared.execute("UPDATE inventory_tokens SET expires_at = now() WHERE account_id = %s", [account.id])
+        else:
+            on(shared_url, accounts.delete_account, account.id)
+        with pytest.raises(ConnectionClosed):
+            ended.recv(5)
+        assert ended.close_code == 1008
+        assert other.ping().wait(5)
+
+
+def test_nobody_removes_anothers_token_but_an_admin(server: LiveServer, shared_url: str, account: Account) -> None:
+    token = new_token(shared_url, account)
+    (row,) = on(shared_url, tokens.tokens_of, account.id)
+    eve = make_account(shared_url, f"Eve beside {account.id}")
+    with as_browser(server, token_for(shared_url, eve)) as client:
+        assert client.post(f"/account/tokens/{row['id']}/remove").status_code == 409
+        assert client.post(f"/accounts/tokens/{row['id']}/remove").status_code == 403
+    assert ask(server, "GET", "/api/items", token).status_code == 200
+    with as_browser(server, token_for(shared_url, on(shared_url, accounts.find_by_name, "Ada"))) as client:
+        assert account.name in client.get("/accounts/tokens").text
+        assert client.post(f"/accounts/tokens/{row['id']}/remove").status_code == 303
+    assert ask(server, "GET", "/api/items", token).status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("label", "days", "field"),
+    [("", "9", "label"), ("x" * 65, "9", "label"), ("a\0b", "9", "label"), ("a\u202eb", "9", "label")]
+    + [("x", days, "days") for days in ("", "0", "367", "-1", "9" * 5_000, "one")],
+)
+def test_what_is_wrong_with_a_new_token_is_told_beside_it(
+    server: LiveServer, shared_url: str, label: str, days: str, field: str
+) -> None:
+    ada = on(shared_url, accounts.find_by_name, "Ada")
+    with as_browser(server, token_for(shared_url, ada)) as client:
+        answer = client.post("/account/tokens", data={"label": label, "days": days})
+    assert (answer.status_code, f'id="{field}-error"' in answer.text) == (422, True)
+
+
+def test_an_account_has_no_more_tokens_than_anybody_needs(
+    shared_url: str, account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tokens, "MOST_OF_ACCOUNT", 1)
+    new_token(shared_url, account)
+    with pytest.raises(AccountError, match="remove one first"):
+        new_token(shared_url, account)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [b"Bearer"],
+        [b"Bearer  li_"],
+        [b"Bearer li_"],
+        [b"Bearer \xff\xfe"],
+        [b"Bearer " + b"x" * 30_000],
+        [b"bearer\tli_x"],
+        [b"Bearer {good}", b"Bearer {good}"],
+        [b"Basic x", b"Bearer {good}"],
+        [b"Bearer {good} {good}"],
+        [b"Bearer {good}\xe2\x80\xae"],
+    ],
+)
+def test_a_malformed_token_is_nobodys(
+    server: LiveServer, shared_url: str, values: list[bytes], account: Account
+) -> None:
+    good = new_token(shared_url, account).encode()
+    headers = [(b"Authorization", value.replace(b"{good}", good)) for value in values]
+    answer = httpx.get(f"{server.url}/api/items", headers=headers, verify=False)
+    assert answer.status_code == 401
+
+
+def test_a_wrong_token_is_not_made_good_by_a_cookie(server: LiveServer, shared_url: str, account: Account) -> None:
+    with as_browser(server, token_for(shared_url, account)) as client:
+        assert client.get("/api/items").status_code == 200
+        assert client.get("/api/items", headers={"Authorization": "Bearer li_wrong"}).status_code == 401
+        assert client.get("/api/items", headers={"Authorization": "Basic eDp5"}).status_code == 200, "a proxy's own"
+
+
+def test_a_socket_with_a_wrong_token_is_not_opened(server: LiveServer) -> None:
+    headers = {"Authorization": "Bearer li_wrong"}
+    with pytest.raises(InvalidStatus), connect(f"{server.socket_url}/messages", additional_headers=headers):
+        pass
+
+
+@pytest.fixture(scope="module")
+def behind_proxy(shared_url: str) -> Iterator[LiveServer]:
+    settings: dict[str, Any] = {"trusted_user_header": "X-Remote-User", "trusted_user_role": "viewer"}
+    with serve(shared_url, trusted_proxies="127.0.0.1", **settings) as running:
+        yield running
+
+
+def as_user(server: LiveServer, *names: str | bytes, path: str = "/", method: str = "GET") -> httpx.Response:
+    headers = [(b"X-Remote-User", name.encode() if isinstance(name, str) else name) for name in names]
+    return httpx.request(method, f"{server.url}{path}", headers=headers, verify=False, timeout=20)
+
+
+def test_whom_a_trusted_proxy_names_has_the_role_of_his_account(behind_proxy: LiveServer, shared_url: str) -> None:
+    make_account(shared_url, "Grace", "editor")
+    assert "Grace" in as_user(behind_proxy, "grace").text
+    assert as_user(behind_proxy, "Grace", path="/items", method="POST").status_code == 422
+    assert as_user(behind_proxy, "Ada", path="/accounts").status_code == 200
+    assert as_user(behind_proxy, path="/").status_code == 303, "and nobody gets in without a name"
+
+
+def test_whom_nobody_knows_gets_the_role_that_the_operator_says(behind_proxy: LiveServer, shared_url: str) -> None:
+    assert as_user(behind_proxy, "Zoë".encode()).status_code == 200
+    assert on(shared_url, accounts.find_by_name, "Zoë").role.label == "viewer"
+    with serve(shared_url, trusted_proxies="127.0.0.1", trusted_user_header="X-Remote-User") as strict:
+        assert as_user(strict, "Ada").status_code == 200
+        assert as_user(strict, "a stranger").status_code == 303
+
+
+@pytest.mark.parametrize(
+    "names", [("",), ("Ada", "Ada"), ("Ada", "Eve"), (b"\xff",), ("x" * 65,), ("a\u202eb",), (b"a\tb",), ("'; --",)]
+)
+def test_what_is_no_name_is_nobodys(behind_proxy: LiveServer, shared_url: str, names: tuple[str | bytes, ...]) -> None:
+    is_name = names == ("'; --",)
+    assert as_user(behind_proxy, *names).status_code == (200 if is_name else 303)
+
+
+def test_the_header_is_heard_from_nobody_else(
+    shared_url: str, server: LiveServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert as_user(server, "Ada").status_code == 303, "nobody asked for it"
+    with serve(shared_url, trusted_proxies="192.0.2.9", trusted_user_header="X-Remote-User") as other:
+        for _ in range(3):
+            assert as_user(other, "Ada").status_code == 303
+    assert caplog.text.count("is not in TRUSTED_PROXIES: it is not heard") == 1
+
+
+def test_the_sockets_of_whom_a_proxy_names_end_with_his_account(behind_proxy: LiveServer, shared_url: str) -> None:
+    account = make_account(shared_url, "Tim", "viewer")
+    with connect(f"{behind_proxy.socket_url}/messages", additional_headers={"X-Remote-User": "Tim"}) as socket:
+        eventually(lambda: behind_proxy.app.state.doorkeeper.visits)
+        on(shared_url, accounts.delete_account, account.id)
+        with pytest.raises(ConnectionClosed):
+            socket.recv(5)
