@@ -11,6 +11,7 @@ logger = logging.getLogger(__name__)
 
 SLICE = 128  # clients between two turns of whatever else waits for the loop: about a millisecond
 TICK_S = 0.025
+LOOK_AGAIN_S = 1.0  # whether a client that is behind has been so for too long
 INTERNAL_ERROR = 1011
 
 
@@ -24,7 +25,7 @@ class Broadcast:
     def __init__(self) -> None:
         self._due: dict[Client, None] = {}  # in the order in which they joined, as the kernel has their sockets
         self._woken = asyncio.Event()
-        self._later: dict[int, set[Client]] = {}
+        self._later: dict[int, dict[Client, None]] = {}
         self.frames = self.bytes = self.passed_over = self.postponed = 0  # since the start
 
     def wake(self, clients: Iterable[Client]) -> None:
@@ -54,8 +55,10 @@ class Broadcast:
                 if connection.behind_since is not None:
                     self.passed_over += 1
                     client.wait(connection.behind_since, now)
+                    self._wake_at(now + LOOK_AGAIN_S, client)
                 elif client.not_before > now:
-                    self._postpone(client)
+                    self.postponed += 1
+                    self._wake_at(client.not_before, client)
                 elif lacking := client.take(moment):
                     connection.write(lacking)
                     frames += len(lacking.texts)
@@ -68,14 +71,13 @@ class Broadcast:
         self.frames += frames
         self.bytes += wire_bytes
 
-    def _postpone(self, client: Client) -> None:
-        """Wake a client at its turn, together with all whose turn is about then."""
-        self.postponed += 1
-        tick = int(client.not_before / TICK_S) + 1
+    def _wake_at(self, at: float, client: Client) -> None:
+        """Wake a client then, together with all that are to be woken about then."""
+        tick = int(at / TICK_S) + 1
         if tick not in self._later:
-            self._later[tick] = set()
+            self._later[tick] = {}
             asyncio.get_running_loop().call_later(tick * TICK_S - time.monotonic(), self._wake_postponed, tick)
-        self._later[tick].add(client)
+        self._later[tick][client] = None
 
     def _wake_postponed(self, tick: int) -> None:
         self.wake(self._later.pop(tick))

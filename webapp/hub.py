@@ -106,7 +106,6 @@ class Hub:
             self._beat = self._pieces.beat(now_minutes(), self._news.take())
             self.beats += 1
             self.broadcast.wake(self._pages)
-            self.broadcast.wake(self.payloads.readers)
 
     def is_certain(self) -> bool:
         """Whether the change feed was read successfully a moment ago."""

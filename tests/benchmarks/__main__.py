@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from tests.benchmarks import fanout, growth, latency, report, stress, views, writers
+from tests.benchmarks import fanout, growth, latency, report, stalled, stress, views, writers
 from tests.benchmarks.figures import Table
 from tests.benchmarks.lab import Lab, open_lab
 from tests.benchmarks.programs import Missing
 
 PARTS: dict[str, Callable[[Lab], Iterator[Table]]] = {
     "fanout": fanout.measure,
+    "stalled": stalled.measure,
     "latency": latency.measure,
     "writers": writers.measure,
     "views": views.measure,

@@ -42,6 +42,7 @@ class Contestant:
     program: Program
     crowd: Crowd
     send: Callable[[int], None]
+    join: Callable[[int], Crowd]
     memory_kb: float
     kb_per_socket: float
     pause_s: float
@@ -165,7 +166,7 @@ def enter(lab: Lab, name: str, sockets: int) -> Iterator[Contestant]:
         time.sleep(SETTLE_S)
         memory_kb = program.resident_kb()
         kb_per_socket, pause_s = (memory_kb - before_kb) / sockets, CALM_S if name == LIVE else PAUSE_S
-        yield Contestant(name, program, crowd, send, memory_kb, kb_per_socket, pause_s)
+        yield Contestant(name, program, crowd, send, join, memory_kb, kb_per_socket, pause_s)
 
 
 Parts = tuple[Program, Callable[[int], None], Callable[[int], Crowd]]

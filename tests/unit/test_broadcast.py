@@ -371,6 +371,21 @@ async def test_a_reader_of_payloads_that_falls_too_far_behind_is_let_go(
     assert len(log.readers) == 1
 
 
+async def test_a_reader_that_is_behind_is_looked_at_again_though_nothing_more_comes(
+    company: Company, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(broadcast_module, "LOOK_AGAIN_S", 0.0)
+    log = PayloadLog(company.broadcast)
+    slow = Wire(log.open_reader())
+    slow.behind_since = time.monotonic()
+    log.add("the last payload")
+    await served(company.broadcast)
+    assert slow.closed is None
+    slow.behind_since -= WRITE_LIMIT_S + 1
+    await until(lambda: slow.closed)
+    assert slow.closed == (1013, "too slow a reader")
+
+
 async def test_payloads_that_all_have_read_take_no_memory(company: Company) -> None:
     log = PayloadLog(company.broadcast)
     wire = Wire(log.open_reader())
