@@ -16,9 +16,18 @@ from webapp.client import Client
 from webapp.connection import HAND_OFF
 from webapp.peer import Limits, Peer
 
+_UNREADABLE = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+
 
 class HandOffProtocol(WebSocketsSansIOProtocol):
     """Offers `scope["extensions"][HAND_OFF]["hand_off"](client)`, which returns whether the client has the socket."""
+
+    def data_received(self, data: bytes) -> None:
+        """Refuse a handshake that cannot be read, such as one with too long a line: uvicorn would wait for ever."""
+        super().data_received(data)
+        if not self.handshake_initiated and self.conn.handshake_exc is not None:
+            self.transport.write(_UNREADABLE)
+            self.transport.close()
 
     def handle_connect(self, event: Any) -> None:
         """Offer the hand-off, unless messages are compressed: a peer does not know how."""
