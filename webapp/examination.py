@@ -41,6 +41,21 @@ def examine_database(connection: psycopg.Connection[Any], settings: Settings) ->
     yield from _examine_role(facts)
     yield from _examine_writers(facts)
     yield from _examine_log(facts, settings)
+    yield from _examine_accounts(connection, settings)
+
+
+def _examine_accounts(connection: psycopg.Connection[Any], settings: Settings) -> Iterator[Finding]:
+    readable = "SELECT has_table_privilege(to_regclass('public.inventory_accounts'), 'SELECT')"
+    if connection.execute(readable).fetchone() != (True,):
+        return  # that something is missing is told already
+    has_accounts = connection.execute("SELECT FROM public.inventory_accounts LIMIT 1").rowcount
+    is_open = settings.host_is_loopback or settings.open_to_all
+    what = "whoever reaches it may change the stock" if is_open else "nobody may come in"
+    yield _unless(
+        not has_accounts and not settings.host_is_loopback,
+        "who has an account may sign in" if has_accounts else f"there are no accounts: {what}",
+        ("warn", f"there are no accounts: {what}", "live-inventory account add NAME --role admin"),
+    )
 
 
 def _examine_server(facts: dict[str, Any]) -> Iterator[Finding]:

@@ -50,6 +50,7 @@ BEGIN
     RETURN NULL;
 END
 $$;
+REVOKE EXECUTE ON FUNCTION public.inventory_accounts_announce() FROM PUBLIC;
 CREATE TRIGGER inventory_accounts_announce
     AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON public.inventory_accounts
     FOR EACH STATEMENT EXECUTE FUNCTION public.inventory_accounts_announce();

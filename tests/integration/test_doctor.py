@@ -8,6 +8,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
+from tests.accounts import make_account
 from tests.integration import test_cli
 from tests.integration.parts import pgbouncer, postgres_15
 from tests.integration.test_cli import run
@@ -101,11 +102,22 @@ def test_a_transaction_left_open_a_clock_a_large_history_and_a_missing_extension
 
 
 def test_places_that_others_reach_and_ports_that_others_have_are_told(database_url: str) -> None:
+    make_account(database_url, "Ada", "admin")
     assert set(wrong(database_url, host="0.0.0.0").values()) == {"fail"}
     assert set(wrong(database_url, host="0.0.0.0", allowed_hosts="stock.example.com").values()) == {"warn"}
     with socket.create_server(("127.0.0.1", 0)) as listening:
         (what,) = wrong(database_url, port=listening.getsockname()[1])
     assert "in use" in what
+
+
+def test_who_may_come_in_is_told(database_url: str) -> None:
+    nobody, anybody = (
+        f"there are no accounts: {who}" for who in ("nobody may come in", "whoever reaches it may change the stock")
+    )
+    assert wrong(database_url, host="0.0.0.0", allowed_hosts="a.example")[nobody] == "warn"
+    assert wrong(database_url, host="0.0.0.0", allowed_hosts="a.example", open_to_all=True)[anybody] == "warn"
+    make_account(database_url, "Ada", "admin")
+    assert not {nobody, anybody} & wrong(database_url, host="0.0.0.0", allowed_hosts="a.example").keys()
 
 
 @pytest.mark.parts

@@ -64,7 +64,7 @@ def test_nobody_can_forge_history_with_the_trigger_functions(database: psycopg.C
         "SELECT oid::regprocedure::text FROM pg_proc"
         " WHERE proname LIKE 'inventory%' AND prorettype = 'trigger'::regtype"
     ).fetchall()
-    assert len(found) == 6
+    assert len(found) == 7
     for (function,) in found:
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             database.execute(f"CREATE TRIGGER t AFTER INSERT ON mine EXECUTE FUNCTION {function}".encode())
