@@ -57,6 +57,15 @@ def test_a_token_is_shown_once_and_only_its_digest_is_kept(
     assert ask(server, "POST", "/api/items", secret, json=NEW | {"name": "by a token"}).status_code == 201
 
 
+def test_prometheus_is_let_in_with_a_token_to_read_and_not_without(
+    server: LiveServer, shared_url: str, account: Account
+) -> None:
+    answer = ask(server, "GET", "/metrics", new_token(shared_url, account))
+    assert answer.status_code == 200
+    assert "live_inventory_feed_lag_seconds" in answer.text
+    assert ask(server, "GET", "/metrics", "li_forged").status_code != 200
+
+
 def test_a_token_to_read_reads_and_one_to_write_writes_and_neither_administers(
     server: LiveServer, shared_url: str, shared: psycopg.Connection
 ) -> None:
