@@ -21,6 +21,7 @@ logger = logging.getLogger("uvicorn.error")
 
 CLOSE_LIMIT_S = 10.0
 INVALID_DATA, INTERNAL_ERROR, SERVICE_RESTART = 1007, 1011, 1012
+PING_TICKS = 20  # in an interval
 PING = Frame(Opcode.PING, b"").serialize(mask=False)
 NO_FILE = -1  # nothing can be written to it
 MAX_UNSENT_BYTES = 16 * 1024  # what the kernel may hoard for a client: old states, to be read before the newest
@@ -224,7 +225,7 @@ class Peer(asyncio.Protocol):
     def _start_keepalive(self) -> None:
         """Ping at each interval; at first at random, so that those that came together are not pinged together."""
         if interval_s := self._limits.ping_interval_s:
-            self._start_timer(random.uniform(interval_s / 2, interval_s), self._keep_alive, interval_s)  # noqa: S311
+            self._ping_after(random.uniform(interval_s / 2, interval_s), interval_s)  # noqa: S311
 
     def _keep_alive(self, interval_s: float) -> None:
         """Close if nothing came since the last ping. Who is behind is not read, and the broadcast's patience ends."""
@@ -234,7 +235,12 @@ class Peer(asyncio.Protocol):
                 return
             self._is_silent = True
             self._transport.write(PING)
-        self._start_timer(interval_s, self._keep_alive, interval_s)
+        self._ping_after(interval_s, interval_s)
+
+    def _ping_after(self, seconds: float, interval_s: float) -> None:
+        """Ping together with others: to wake up for each of thousands costs more than the pings do."""
+        now, tick_s = asyncio.get_running_loop().time(), interval_s / PING_TICKS
+        self._start_timer(round((now + seconds) / tick_s) * tick_s - now, self._keep_alive, interval_s)
 
     def _start_timer(self, seconds: float, act: Callable[..., object], *arguments: float) -> None:
         """Have one thing done later: the next ping, or the end."""

@@ -101,7 +101,7 @@ def _compare(lab: Lab, names: list[str], sockets: int) -> Table:
         for number in range(lab.rounds):
             lab.tell(f"fan-out: {sockets:,} sockets, round {number + 1} of {lab.rounds}")
             for contestant in contestants:
-                contestant.run(broadcasts=10 if lab.quick else 20)
+                contestant.run(broadcasts=6 if lab.quick else 20)
     return _table(sockets, contestants)
 
 

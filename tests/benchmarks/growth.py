@@ -18,7 +18,7 @@ def measure(lab: Lab) -> Iterator[Table]:
     """Yield a table for each kind of growth, the last row saying how fast each figure grows."""
     yield _items(lab, ITEMS[:2] if lab.quick else ITEMS)
     sockets = [number for number in SOCKETS if number <= fanout.allow_many_files() - SPARE_FILES]
-    for name in (fanout.MESSAGES, fanout.LIVE):
+    for name in (fanout.LIVE,) if lab.quick else (fanout.MESSAGES, fanout.LIVE):
         yield _sockets(lab, name, sockets[:2] if lab.quick else sockets)
 
 
@@ -27,7 +27,7 @@ def _sockets(lab: Lab, name: str, numbers: Sequence[int]) -> Table:
     for number in numbers:
         lab.tell(f"growth: {number:,} sockets, {name}")
         with fanout.enter(lab, name, number) as contestant:
-            contestant.run(broadcasts=10 if lab.quick else 30)
+            contestant.run(broadcasts=5 if lab.quick else 30)
         delays = [percentile(contestant.last_ms, share) for share in (0.5, 0.99)]
         rows.append((f"{number:,}", middle(contestant.cpu_us), *delays, contestant.memory_kb / 1024))
     return Table(
@@ -44,7 +44,7 @@ def _items(lab: Lab, numbers: Sequence[int]) -> Table:
         lab.tell(f"growth: {number:,} items")
         url = lab.inventory("growth", number)
         with lab.serve(url) as application, closing(Writer(url)) as writer:
-            costs = asyncio.run(views.costs(application, writer, "", changes=8 if lab.quick else 20))
+            costs = asyncio.run(views.costs(application, writer, "", changes=3 if lab.quick else 20))
             rows.append((f"{number:,}", *costs, application.program.resident_kb() / 1024))
     return Table(
         "Growth with items: the first page by name",

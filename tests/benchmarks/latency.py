@@ -40,7 +40,7 @@ def measure(lab: Lab) -> Iterator[Table]:
 
 def _notifications(lab: Lab) -> Table:
     rows: list[tuple[Cell, ...]] = []
-    changes = 50 if lab.quick else 200
+    changes = 30 if lab.quick else 200
     with databases(lab) as urls:
         for load in ("calm", f"{IN_A_HURRY} writers"):
             for name in (TUTORIAL, OURS):
@@ -122,7 +122,7 @@ async def _follow(lab: Lab, application: Application, writer: Writer, page: Page
     async with watch(application.port, "", opened.hello) as watcher:
         await asyncio.sleep(1)
         frames, used_s, started_at = watcher.frames, application.program.cpu_s(), time.monotonic()
-        committed = await writer.change_often(opened.item_id, changes=12 if lab.quick else 40)
+        committed = await writer.change_often(opened.item_id, changes=6 if lab.quick else 40)
         seconds = time.monotonic() - started_at
         per_second = (watcher.frames - frames) / seconds, (application.program.cpu_s() - used_s) / seconds
     shown = await page.evaluate("() => window.seenAt") if page else {}

@@ -18,7 +18,7 @@ def measure(lab: Lab) -> Iterator[Table]:
     """Yield what is lost by each way to follow, and by each way to hand over."""
     logging.getLogger("webapp").setLevel(logging.ERROR)  # that connections are lost is what is tried
     yield _cursors(lab, commits=5_000 if lab.quick else 25_000, kills=20 if lab.quick else 60)
-    yield _hand_overs(lab, seconds=4 if lab.quick else 20)
+    yield _hand_overs(lab, seconds=3 if lab.quick else 20)
 
 
 def _cursors(lab: Lab, commits: int, kills: int) -> Table:

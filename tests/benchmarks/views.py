@@ -65,7 +65,7 @@ async def _all_views(lab: Lab, application: Application, url: str) -> list[tuple
         rows: list[tuple[Cell, ...]] = []
         for name, query in VIEWS.items():
             lab.tell(f"views: {name}")
-            rows.append((name, *await costs(application, writer, query, changes=5 if lab.quick else 12)))
+            rows.append((name, *await costs(application, writer, query, changes=2 if lab.quick else 12)))
         return rows
 
 

@@ -15,7 +15,7 @@ from websockets.protocol import CLIENT, OPEN, SERVER, Protocol
 
 from webapp.broadcast import Broadcast
 from webapp.client import Client, Frames, Refusal
-from webapp.peer import MAX_BYTES_AT_ONCE, Limits, Peer
+from webapp.peer import MAX_BYTES_AT_ONCE, PING_TICKS, Limits, Peer
 
 MAX_BYTES = 60
 
@@ -223,6 +223,16 @@ async def test_who_does_not_answer_a_ping_is_closed() -> None:
     assert alive.written() == [(Opcode.PING, b"")] * 2
     assert behind.written() == [], "there is another limit for that"
     for connected in (silent, alive, behind):
+        connected.peer.connection_lost(None)
+
+
+async def test_those_who_came_at_different_moments_are_pinged_at_few() -> None:
+    crowd = [Connected(1_000.0) for _ in range(200)]
+    for connected in crowd:
+        connected.peer._start_keepalive()
+    moments = {round(timer.when()) for connected in crowd if (timer := connected.peer._timer)}
+    assert 2 < len(moments) <= PING_TICKS
+    for connected in crowd:
         connected.peer.connection_lost(None)
 
 
