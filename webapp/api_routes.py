@@ -38,7 +38,7 @@ MEANINGS = {
     413: "The request is too large.",
     415: "The body is not sent as application/json.",
     422: "Something is not as documented here; `errors` says what. Or the Idempotency-Key came with another request.",
-    429: "Too many requests from your address; try again after `Retry-After` seconds.",
+    429: "Too many requests from you or your address; try again after `Retry-After` seconds.",
     431: "More or larger headers than are read.",
     500: "A defect of the server.",
     503: "The database is away or busy; try again after `Retry-After` seconds.",

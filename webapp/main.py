@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
 
 from fastapi import FastAPI
 from starlette.middleware.gzip import GZipMiddleware
@@ -48,7 +49,7 @@ from webapp.security import Security
 from webapp.settings import Settings, SetupError, load_settings
 from webapp.sources import Pieces
 from webapp.startup import PlainSetupErrors
-from webapp.throttle import Throttle
+from webapp.throttle import Throttle, by_account, by_address
 from webapp.vitals import Vitals
 
 logger = logging.getLogger(__name__)
@@ -86,13 +87,10 @@ def create_app(settings: Settings) -> FastAPI:
     # Level 5: 2 % more bytes than 9 in less than half the time. BREACH has nothing to guess: the one secret in a page,
     # the token of an import's preview, is new with each upload, and no other site can make one.
     app.add_middleware(GZipMiddleware, minimum_size=1000, compresslevel=5)
+    pace: dict[str, Any] = {"answer": errors.answer_http_error, "per_second": settings.requests_per_second}
+    app.add_middleware(Throttle, who=by_account, **pace)
     app.add_middleware(Authentication, errors=errors, settings=settings)
-    app.add_middleware(
-        Throttle,
-        answer=errors.answer_http_error,
-        per_second=settings.requests_per_second,
-        proxies=settings.trusted_proxies,
-    )
+    app.add_middleware(Throttle, who=by_address(settings.trusted_proxies), **pace)
     app.add_middleware(Security, allowed_hosts=settings.allowed_hosts, answer=errors.answer_http_error)
     app.add_middleware(PlainSetupErrors)
     app.add_middleware(RequestLog)

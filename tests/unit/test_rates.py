@@ -1,5 +1,7 @@
 """How much one address may do: counted, bounded, forgotten."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -11,7 +13,8 @@ from starlette.types import Message, Receive, Scope, Send
 from webapp import rates
 from webapp.crowd import Crowd, neighbourhood
 from webapp.rates import Rate
-from webapp.throttle import Throttle
+from webapp.roles import PRINCIPAL, Principal, Role
+from webapp.throttle import Throttle, by_account, by_address
 
 
 class Clock:
@@ -103,23 +106,42 @@ async def ok(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 async def answer(request: Request, refusal: HTTPException) -> Response:
-    assert (refusal.headers or {})["Retry-After"] == "1"
+    assert int((refusal.headers or {})["Retry-After"]) >= 1
     return PlainTextResponse(refusal.detail, refusal.status_code)
 
 
 @pytest.fixture
-def throttle() -> Throttle:
-    return Throttle(ok, answer, per_second=1_000)
+def throttle(monkeypatch: pytest.MonkeyPatch) -> Throttle:
+    """At 10 a second, which is 200 at once, for ever in the same moment."""
+    throttle = Throttle(ok, answer, per_second=10, who=by_address(()))
+    monkeypatch.setattr(throttle._rate, "_clock", Clock())
+    return throttle
 
 
 async def test_writes_and_uploads_cost_more_than_reads(throttle: Throttle) -> None:
-    assert 429 not in await statuses(throttle, 19_500)
-    assert 429 in await statuses(throttle, 1_000)
-    assert (await statuses(throttle, 5_500, "192.0.2.2", method="POST")).index(429) in range(5_000, 5_200)
-    assert (await statuses(throttle, 60, "192.0.2.3", method="POST", path="/import")).index(429) in range(50, 53)
-    assert await statuses(throttle, 1, "192.0.2.3", type="websocket") == [1008]
+    assert await statuses(throttle, 201) == [*[200] * 200, 429]
+    assert await statuses(throttle, 51, "192.0.2.2", method="POST") == [*[200] * 50, 429]
+    assert await statuses(throttle, 1, "192.0.2.2", type="websocket") == [1008]
+    throttle = Throttle(ok, answer, per_second=100, who=by_address(()))
+    assert await statuses(throttle, 6, "192.0.2.3", method="POST", path="/import") == [*[200] * 5, 429]
 
 
 async def test_neither_probes_nor_proxies_are_asked_to_wait(throttle: Throttle) -> None:
-    assert 429 not in await statuses(throttle, 20_500, path="/healthz")
-    assert 429 not in await statuses(throttle, 5_500, "127.0.0.1", method="POST")
+    assert 429 not in await statuses(throttle, 300, path="/healthz")
+    assert 429 not in await statuses(throttle, 300, "127.0.0.1", method="POST")
+
+
+@contextmanager
+def acting_for(principal: Principal) -> Iterator[None]:
+    before = PRINCIPAL.set(principal)
+    yield
+    PRINCIPAL.reset(before)
+
+
+async def test_an_account_is_counted_wherever_it_asks_from(throttle: Throttle, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(throttle, "_who", by_account)
+    assert 429 not in await statuses(throttle, 300), "nobody"
+    with acting_for(Principal(Role.VIEWER, "Ada", 7)):
+        assert await statuses(throttle, 150, "127.0.0.1") + await statuses(throttle, 51) == [*[200] * 200, 429]
+    with acting_for(Principal(Role.VIEWER, "Bob", 8)):
+        assert await statuses(throttle, 1) == [200]
