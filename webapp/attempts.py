@@ -11,6 +11,8 @@ from hashlib import sha256
 from webapp.crowd import neighbourhood
 from webapp.database import Connection, Source, use_connection
 from webapp.queries import QUERIES
+from webapp.sessions import LONGEST_NAME
+from webapp.text import storable, trim
 
 FREE_OF_ACCOUNT, FREE_OF_ADDRESS = 5, 20
 LONGEST = timedelta(minutes=15)
@@ -36,17 +38,19 @@ class Attempt:
     """
 
     def __init__(self, name: str, address: str | None, proxies: tuple[str, ...] = ()) -> None:
-        name, place = name.strip().casefold(), neighbourhood(address, proxies)
-        self._account = _digest("account", name)
-        self._familiar = _digest("account and address", name, place or "")
+        place = neighbourhood(address, proxies)
+        self._name, self._place = trim(storable(name))[: LONGEST_NAME + 1], place or ""
         self._address = _digest("address", place) if place else None
+        self._familiar = b""
         self._counted: list[bytes] = []
 
     async def count(self, source: Source) -> None:
         """Count it. Raises `TooManyAttempts`, and then counts nothing."""
         async with use_connection(source) as connection, connection.transaction():
             await connection.execute(QUERIES["forget_attempts"])
-            account = self._familiar if await self._is_familiar(connection) else self._account
+            name = await _folded(connection, self._name)
+            self._familiar = _digest("account and address", name, self._place)
+            account = self._familiar if await self._is_familiar(connection) else _digest("account", name)
             free = {account: FREE_OF_ACCOUNT} | ({self._address: FREE_OF_ADDRESS} if self._address else {})
             values = {"digests": list(free), "free": list(free.values()), "kept": KEPT, "longest": LONGEST}
             cursor = await connection.execute(QUERIES["count_attempt"], values)
@@ -65,6 +69,13 @@ class Attempt:
         cursor = await connection.execute(QUERIES["is_familiar"], {"digest": self._familiar})
         row = await cursor.fetchone()
         return bool(row and row["is_familiar"])
+
+
+async def _folded(connection: Connection, name: str) -> str:
+    """Return a name as the database compares it: whatever it takes for the same is counted as the same."""
+    cursor = await connection.execute(QUERIES["folded_name"], {"name": name})
+    row = await cursor.fetchone()
+    return str(row["name"]) if row else name
 
 
 async def _wait_s(connection: Connection, values: dict[str, object]) -> float:

@@ -1,3 +1,7 @@
+-- folded_name --
+-- One row: a name as accounts are found by it.
+SELECT public.inventory_fold(%(name)s) AS name;
+
 -- forget_attempts --
 -- Forgets some that are of no interest any more.
 DELETE FROM public.inventory_sign_in_attempts

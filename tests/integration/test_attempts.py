@@ -64,6 +64,12 @@ async def test_a_name_that_does_not_exist_or_is_written_otherwise_is_no_way_arou
     assert await fail(source, "ada", STRANGER, 2) == [0, 1]
 
 
+@pytest.mark.parametrize("other", ["\u200bZoé", "ZOÉ\u2060\ufeff", "Zoe\u0301", "\u180eZOE\u0301\u0085"])
+async def test_what_the_database_takes_for_the_same_name_is_counted_as_the_same(source: Connection, other: str) -> None:
+    await fail(source, "Zoé", STRANGER, FREE_OF_ACCOUNT + 1)
+    assert await fail(source, other, HOME) == [1]
+
+
 async def test_one_address_cannot_go_through_all_names(source: Connection) -> None:
     waits = [(await fail(source, f"name {number}", STRANGER))[0] for number in range(FREE_OF_ADDRESS + 2)]
     assert waits == [*[0] * (FREE_OF_ADDRESS + 1), 1]
