@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
 
 from webapp import inventory
 from webapp.addresses import address
@@ -30,6 +31,7 @@ from webapp.entity_tags import is_one_of, matching, tag_of
 from webapp.idempotency import Once
 from webapp.items import Author, Item
 from webapp.responses import PiecesOfApp, PoolOfApp, html
+from webapp.roles import PRINCIPAL
 
 router = APIRouter(prefix="/api", route_class=ApiRoute, generate_unique_id_function=lambda route: route.name)
 
@@ -142,6 +144,8 @@ async def get_changes(query: Annotated[FeedQuery, Query()], request: Request) ->
     """
     feed: ChangeFeed = request.app.state.change_feed
     page = await (feed.read(query.after, query.limit, query.wait) if query.after else feed.start())
+    if query.wait and page.changes and not await request.app.state.doorkeeper.may_stay(PRINCIPAL.get()):
+        raise HTTPException(401, "You have been signed out meanwhile.", {"WWW-Authenticate": "Bearer"})
     return Response(page.model_dump_json(), 200, FRESH, "application/json")
 
 

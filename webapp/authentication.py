@@ -41,7 +41,7 @@ class Authentication:
         needed = needed_role(scope)
         try:
             principal = await self._admit(scope) if needed else NOBODY
-        except psycopg.OperationalError as error:
+        except (psycopg.OperationalError, psycopg.errors.ReadOnlySqlTransaction) as error:
             await self._answer_database_down(error, scope, receive, send)
             return
         if principal.role < needed:
@@ -66,7 +66,8 @@ class Authentication:
     async def _refuse(self, principal: Principal, needed: Role, scope: Scope, receive: Receive, send: Send) -> None:
         """People who have not signed in are led there, where that loses nothing."""
         if principal.role:
-            text = f"This is for the role {needed.label}, and {principal.name} is {principal.role.label}."
+            who = f"{principal.name} is {principal.role.label}" if principal.name else "there are no accounts"
+            text = f"This is for the role {needed.label}, and {who}."
             await refuse(Forbidden(403, text), self._errors.answer_http_error, scope, receive, send)
         elif scope["type"] == "http" and leads_to_sign_in(request := Request(scope)):
             await _to_sign_in(request)(scope, receive, send)
@@ -75,9 +76,7 @@ class Authentication:
             refusal = HTTPException(401, text, {"WWW-Authenticate": "Bearer"})
             await refuse(refusal, self._errors.answer_http_error, scope, receive, send)
 
-    async def _answer_database_down(
-        self, error: psycopg.OperationalError, scope: Scope, receive: Receive, send: Send
-    ) -> None:
+    async def _answer_database_down(self, error: psycopg.Error, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
             await refuse(
                 HTTPException(503, "the database is away"), self._errors.answer_http_error, scope, receive, send

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -19,7 +19,8 @@ from webapp.tokens import role_of
 
 logger = logging.getLogger(__name__)
 
-LOOK_S = 0.9  # so that a second is enough also where no notification is heard
+LOOK_S = 0.8  # so that a second is enough also where no notification is heard
+PAUSE_S = 0.1  # anybody may sign out as often as he likes, and each time is a hint
 
 
 @dataclass(eq=False, slots=True)
@@ -76,15 +77,24 @@ class Doorkeeper:
                 await self.look()
             except (psycopg.Error, OSError) as error:
                 logger.info("accounts could not be read: %s", str(error).strip().partition("\n")[0])
+            await asyncio.sleep(PAUSE_S)
 
     async def look(self) -> None:
         """Close the sockets of those who may no longer be there. Raises `psycopg.Error`."""
         visits = list(self.visits)
         self.has_accounts = (await fetch(self._pool, QUERIES["any_account"]))[0]["found"]
-        if self.has_accounts:
-            roles = await self._roles({visit.principal for visit in visits})
-            for visit in visits:
-                _check(visit, roles.get(_key(visit.principal)))
+        roles = await self._roles({visit.principal for visit in visits})
+        for visit in visits:
+            _check(visit, self._role_now(visit.principal, roles))
+
+    async def may_stay(self, principal: Principal) -> bool:
+        """Whether one who was let in and has waited since would be let in again."""
+        return self._role_now(principal, await self._roles({principal})) is not None
+
+    def _role_now(self, principal: Principal, roles: Mapping[bytes | int | None, Role]) -> Role | None:
+        """Of whoever came where it was open nothing is looked up: he may stay until there are accounts."""
+        key = _key(principal)
+        return roles.get(key) if key is not None or self.has_accounts else principal.role
 
     async def _roles(self, principals: Collection[Principal]) -> dict[bytes | int | None, Role]:
         """Return the roles that some have now, by what `_key` says; those that are nobody any more are missing."""

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 import httpx
 import psycopg
 import pytest
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
 
 from tests.accounts import PASSWORD, as_browser, make_account, on, token_for, wait_until_closed
 from tests.server import LiveServer, serve
@@ -245,3 +247,32 @@ def test_guessing_in_the_form_for_another_password_gets_slow_too(nobody: httpx.C
     wrong = {"old": "not this one", "password": "another password"}
     statuses = [nobody.post("/account/password", data=wrong).status_code for _ in range(FREE_OF_ACCOUNT + 2)]
     assert statuses == [*[422] * (FREE_OF_ACCOUNT + 1), 429]
+
+
+def test_with_the_last_account_its_sockets_end_where_it_is_not_open(database_url: str) -> None:
+    ada = make_account(database_url, "Ada", "admin")
+    with serve(database_url, host="0.0.0.0") as shut:
+        cookie = {"Cookie": f"session={token_for(database_url, ada)}"}
+        with connect(f"{shut.socket_url}/messages", additional_headers=cookie) as socket:
+            on(database_url, accounts.delete_account, ada.id, may_be_last=True)
+            with pytest.raises(ConnectionClosed):
+                socket.recv(5)
+            assert socket.close_code == 1008
+
+
+def test_where_it_is_open_it_says_why_nobody_gives_accounts(database_url: str) -> None:
+    with serve(database_url) as opened:
+        answer = httpx.get(f"{opened.url}/accounts", verify=False)
+    assert answer.status_code == 403
+    assert "there are no accounts" in answer.text
+
+
+def test_a_database_that_only_reads_is_told_as_one_that_is_away(
+    database_url: str, database: psycopg.Connection
+) -> None:
+    ada = make_account(database_url, "Ada", "admin")
+    token = token_for(database_url, ada)
+    database.execute(f'ALTER DATABASE "{database.info.dbname}" SET default_transaction_read_only = on'.encode())
+    with serve(database_url, data_dir=None) as server, as_browser(server, token) as client:
+        answer = client.get("/")
+    assert answer.status_code == 503

@@ -1,7 +1,9 @@
 """Programs that show an API token, and people whom a trusted proxy has let in."""
 
 import re
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
@@ -11,6 +13,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
 from tests.accounts import as_browser, make_account, on, token_for, wait_until_closed
+from tests.factories import make_item
 from tests.server import LiveServer, serve
 from tests.waiting import eventually
 from webapp import accounts, tokens
@@ -266,3 +269,18 @@ def test_the_sockets_of_whom_a_proxy_names_end_with_his_account(behind_proxy: Li
         on(shared_url, accounts.delete_account, account.id)
         with pytest.raises(ConnectionClosed):
             socket.recv(5)
+
+
+def test_whoever_waits_for_changes_is_told_none_after_the_token_has_ended(
+    server: LiveServer, shared_url: str, shared: psycopg.Connection, account: Account
+) -> None:
+    token = new_token(shared_url, account)
+    cursor = ask(server, "GET", "/api/changes", token).json()["cursor"]
+    with ThreadPoolExecutor(1) as thread:
+        waiting = thread.submit(ask, server, "GET", f"/api/changes?wait=10&after={cursor}", token)
+        time.sleep(0.5)  # it waits now; if not yet, it is refused at the door
+        on(shared_url, accounts.delete_account, account.id)
+        make_item(shared, name="after the end")
+        answer = waiting.result()
+    assert "after the end" not in answer.text
+    assert answer.status_code == 401

@@ -1,0 +1,21 @@
+"""The doorkeeper's own pace; what it sees is tested with the accounts."""
+
+import asyncio
+from unittest.mock import AsyncMock, Mock
+
+import pytest
+
+from webapp.changes import AccountsChanged
+from webapp.doorkeeper import Doorkeeper
+
+
+async def test_a_flood_of_hints_is_looked_after_a_few_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    doorkeeper = Doorkeeper(Mock())
+    looks = AsyncMock()
+    monkeypatch.setattr(doorkeeper, "look", looks)
+    running = asyncio.create_task(doorkeeper.run())
+    for _ in range(50):
+        doorkeeper.hear(AccountsChanged())
+        await asyncio.sleep(0.005)
+    running.cancel()
+    assert 1 <= looks.await_count <= 6
