@@ -70,7 +70,9 @@ SELECT count(*) AS accounts, count(*) FILTER (WHERE role = 'admin') AS admins
 UPDATE public.inventory_accounts SET role = %(role)s WHERE id = %(id)s;
 
 -- set_password --
--- Nothing.
+-- Nothing; a link to choose one is worth nothing any more.
+WITH invitation AS (
+    DELETE FROM public.inventory_invitations WHERE account_id = %(id)s)
 UPDATE public.inventory_accounts SET password_hash = %(password_hash)s WHERE id = %(id)s;
 
 -- delete_account --

@@ -276,3 +276,12 @@ def test_a_database_that_only_reads_is_told_as_one_that_is_away(
     with serve(database_url, data_dir=None) as server, as_browser(server, token) as client:
         answer = client.get("/")
     assert answer.status_code == 503
+
+
+def test_with_another_password_the_link_to_choose_one_is_worth_nothing(
+    admin: httpx.Client, nobody: httpx.Client, shared_url: str
+) -> None:
+    account = make_account(shared_url, "Changes his mind")
+    (link,) = LINK.findall(admin.post(f"/accounts/{account.id}/invite").text)
+    on(shared_url, accounts.set_password, account.id, PASSWORD)
+    assert nobody.get(link).status_code == 410
