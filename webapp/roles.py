@@ -1,5 +1,6 @@
 """Who asks, and what each role may do."""
 
+import re
 from contextvars import ContextVar
 from dataclasses import dataclass
 from enum import IntEnum
@@ -51,6 +52,7 @@ PRINCIPAL: ContextVar[Principal] = ContextVar("principal", default=NOBODY)
 FOR_ALL = (*PROBES, "/sign-in", "/sign-out", "/invitation", "/favicon.ico")
 _OWN = "/account"  # what people do with their own account changes no stock
 _FOR_ADMINS = "/accounts"
+_FORMS = re.compile("/import(/[^/]*)?|/items/[^/]*/(edit|edit-button|delete)")  # they lead to nothing but a change
 
 
 def needed_role(scope: Scope) -> Role:
@@ -60,9 +62,9 @@ def needed_role(scope: Scope) -> Role:
         return Role.NOBODY
     if _is_below(path, _FOR_ADMINS):
         return Role.ADMIN
-    if scope["type"] == "websocket" or scope["method"] in SAFE_METHODS or _is_below(path, _OWN):
+    if scope["type"] == "websocket" or _is_below(path, _OWN):
         return Role.VIEWER
-    return Role.EDITOR
+    return Role.VIEWER if scope["method"] in SAFE_METHODS and not _FORMS.fullmatch(path) else Role.EDITOR
 
 
 def is_for_people(scope: Scope) -> bool:

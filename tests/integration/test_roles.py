@@ -36,13 +36,8 @@ TABLE = {
         GET /api/items/{}
         GET /api/openapi.json
         GET /export.csv
-        GET /import
-        GET /import/{}
         GET /items
         GET /items/{}
-        GET /items/{}/delete
-        GET /items/{}/edit
-        GET /items/{}/edit-button
         GET /locations
         GET /low
         GET /metrics
@@ -58,6 +53,11 @@ TABLE = {
     """,
     Role.EDITOR: """
         DELETE /api/items/{}
+        GET /import
+        GET /import/{}
+        GET /items/{}/delete
+        GET /items/{}/edit
+        GET /items/{}/edit-button
         PATCH /api/items/{}
         POST /api/items
         POST /api/items/{}/count
