@@ -24,6 +24,7 @@ from webapp.statements import Row, execute, fetch_all, fetch_one, transaction
 from webapp.text import trim
 
 INVITATION_LASTS = timedelta(days=3)
+USED_UP = "This invitation was used before, or is too old. Ask for another one."
 
 
 class AccountError(Exception):
@@ -126,11 +127,13 @@ async def find_invitation(source: Source, token: str) -> Row | None:
 async def accept_invitation(source: Source, token: str, name: str, password: str, device: Device) -> str:
     """Set the password and return the token of a session; `name` is for the first account. Raises `AccountError`."""
     checked_password(password)
+    if await find_invitation(source, token) is None:  # without it nobody takes the lock
+        raise AccountError(USED_UP)
     async with transaction(source) as connection:
         await execute(connection, "lock_accounts")
         invitation = await find_invitation(connection, token)
         if invitation is None:
-            raise AccountError("This invitation was used before, or is too old. Ask for another one.")
+            raise AccountError(USED_UP)
         account_id = invitation["account_id"]
         if account_id is None:
             account_id = (await add_account(connection, name, Role.ADMIN.label)).id
