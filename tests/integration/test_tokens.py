@@ -15,7 +15,6 @@ from websockets.sync.client import connect
 from tests.accounts import as_browser, make_account, on, token_for, wait_until_closed
 from tests.factories import make_item
 from tests.server import LiveServer, serve
-from tests.waiting import eventually
 from webapp import accounts, tokens
 from webapp.accounts import Account, AccountError
 
@@ -140,6 +139,7 @@ def test_whoever_is_connected_with_a_token_is_cut_off_when_it_ends(
             ended.recv(5)
         assert ended.close_code == 1008
         assert other.ping().wait(5)
+        assert other.close_code is None
 
 
 def test_nobody_removes_anothers_token_but_an_admin(server: LiveServer, shared_url: str, account: Account) -> None:
@@ -207,6 +207,8 @@ def test_a_wrong_token_is_not_made_good_by_a_cookie(server: LiveServer, shared_u
     with as_browser(server, token_for(shared_url, account)) as client:
         assert client.get("/api/items").status_code == 200
         assert client.get("/api/items", headers={"Authorization": "Bearer li_wrong"}).status_code == 401
+        token = new_token(shared_url, account)
+        assert client.get("/account", headers={"Authorization": f"Bearer {token}"}).status_code == 303
         assert client.get("/api/items", headers={"Authorization": "Basic eDp5"}).status_code == 200, "a proxy's own"
 
 
@@ -263,12 +265,17 @@ def test_the_header_is_heard_from_nobody_else(
 
 
 def test_the_sockets_of_whom_a_proxy_names_end_with_his_account(behind_proxy: LiveServer, shared_url: str) -> None:
-    account = make_account(shared_url, "Tim", "viewer")
-    with connect(f"{behind_proxy.socket_url}/messages", additional_headers={"X-Remote-User": "Tim"}) as socket:
-        eventually(lambda: behind_proxy.app.state.doorkeeper.visits)
+    account, address = make_account(shared_url, "Tim", "viewer"), f"{behind_proxy.socket_url}/messages"
+    with (
+        connect(address, additional_headers={"X-Remote-User": "Tim"}) as socket,
+        connect(address, additional_headers={"X-Remote-User": "Ada"}) as other,
+    ):
         on(shared_url, accounts.delete_account, account.id)
         with pytest.raises(ConnectionClosed):
             socket.recv(5)
+        assert socket.close_code == 1008
+        assert other.ping().wait(5)
+        assert other.close_code is None
 
 
 def test_whoever_waits_for_changes_is_told_none_after_the_token_has_ended(
@@ -284,3 +291,8 @@ def test_whoever_waits_for_changes_is_told_none_after_the_token_has_ended(
         answer = waiting.result()
     assert "after the end" not in answer.text
     assert answer.status_code == 401
+
+
+def test_where_a_proxy_names_people_a_server_without_accounts_is_not_open(database_url: str) -> None:
+    with serve(database_url, trusted_proxies="192.0.2.9", trusted_user_header="X-Remote-User") as empty:
+        assert as_user(empty, path="/").status_code == 303
