@@ -149,7 +149,7 @@ def _run_bulk(url: str, *, has_ids: bool) -> Iterator[tuple[str, float]]:
 
 
 def _listeners(lab: Lab, urls: dict[str, str]) -> Table:
-    numbers, clients, seconds = (1, 100), 8, 1 if lab.quick else 2
+    numbers, clients, seconds = (100,) if lab.quick else (1, 100), 8, 1 if lab.quick else 2
     rows: list[tuple[Cell, ...]] = []
     for number in numbers:
         lab.tell(f"writers: {number} listening")
