@@ -13,7 +13,7 @@ from psycopg.rows import dict_row
 from webapp import accounts, sessions
 from webapp.accounts import AccountError
 from webapp.database import Connection, prepare
-from webapp.roles import GIVEN_ROLES
+from webapp.roles import GIVEN_ROLES, Role
 from webapp.settings import SetupError, load_settings
 
 T = TypeVar("T")
@@ -44,7 +44,9 @@ def _add(
 
 
 async def add(connection: Connection, options: argparse.Namespace) -> str:
-    """Add an account."""
+    """Add an account; the first one administers, or nobody could."""
+    if options.role != Role.ADMIN.label and not await accounts.all_accounts(connection):
+        raise AccountError("The first account is for an admin: add --role admin")
     account = await accounts.add_account(connection, options.name, options.role, _ask_password())
     return f"{account.name} may sign in now, as {account.role.label}.\n"
 

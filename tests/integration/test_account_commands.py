@@ -55,8 +55,9 @@ def test_tokens_are_kept_from_the_command_line(database_url: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "typed", "message"),
     [
-        (("add", "Ada"), "short\n", "A password has at least 10 characters"),
-        (("add", " "), f"{PASSWORD}\n", "Give the account a name."),
+        (("add", "Ada"), f"{PASSWORD}\n", "The first account is for an admin: add --role admin"),
+        (("add", "Ada", "--role", "admin"), "short\n", "A password has at least 10 characters"),
+        (("add", " ", "--role", "admin"), f"{PASSWORD}\n", "Give the account a name."),
         (("remove", "Nobody"), "", "There is no account called Nobody."),
     ],
 )
