@@ -15,6 +15,7 @@ from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from tests.benchmarks.programs import Program, await_port, free_port, python
+from tests.benchmarks.slow_disk import SlowDisk
 from webapp.binaries import make_folder
 from webapp.embedded import EmbeddedServer, default_data_dir
 from webapp.migrations import migrate
@@ -42,6 +43,7 @@ class Lab:
     quick: bool
     server: EmbeddedServer
     url: str
+    disk: SlowDisk
     started_at: float = field(default_factory=time.monotonic)
     complaints: list[str] = field(default_factory=list)
 
@@ -118,17 +120,17 @@ def open_lab(*, quick: bool) -> Iterator[Lab]:
     folder.chmod(0o755)
     server = EmbeddedServer(folder)
     try:
-        url = _start(server)
+        url = server.start()
         server.guard(delete=True)
-        yield Lab(quick, server, url)
+        _set(url)
+        yield Lab(quick, server, url, SlowDisk(server))
     finally:
         server.stop("immediate")
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _start(server: EmbeddedServer) -> str:
-    with psycopg.connect(server.start(), autocommit=True) as connection:
+def _set(url: str) -> None:
+    """Set what holds from the next start on."""
+    with psycopg.connect(url, autocommit=True) as connection:
         for name, value in _SETTINGS.items():
             connection.execute(sql.SQL("ALTER SYSTEM SET {} = {}").format(sql.Identifier(name), value))
-    server.stop()
-    return server.start()

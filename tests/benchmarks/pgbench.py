@@ -16,9 +16,9 @@ UPDATE inventory SET quantity = quantity + 1 WHERE id = :id;
 _RATE = re.compile(r"^tps = ([0-9.]+)", re.MULTILINE)
 
 
-def transactions_per_s(url: str, clients: int, seconds: float, flush_ms: int = 0) -> float:
-    """Return the rate at which so many clients update; each flush of the log to disk takes `flush_ms` longer."""
-    with running(url, clients, seconds, flush_ms=flush_ms) as process:
+def transactions_per_s(url: str, clients: int, seconds: float, options: str = "") -> float:
+    """Return the rate at which so many clients update, in sessions with the server's `options`."""
+    with running(url, clients, seconds, options=options) as process:
         output, _ = process.communicate(timeout=seconds + 60)
     found = _RATE.search(output)
     if process.returncode or not found:
@@ -28,20 +28,18 @@ def transactions_per_s(url: str, clients: int, seconds: float, flush_ms: int = 0
 
 @contextmanager
 def running(
-    url: str, clients: int, seconds: float, *, rate: int = 0, flush_ms: int = 0
+    url: str, clients: int, seconds: float, *, rate: int = 0, options: str = ""
 ) -> Iterator["subprocess.Popen[str]"]:
     """Update in the background, at most `rate` times a second where it is given; ended with the context."""
     script = FOLDER / "update.sql"
     script.write_text(_SCRIPT)
-    # The leader of a group commit waits so long before it flushes, as on a disk that answers so much later.
-    slower = f"-c commit_delay={flush_ms * 1000} -c commit_siblings=0"
-    options = ["-n", "-M", "prepared", "-c", clients, "-j", 2, "-T", max(1, round(seconds)), "-f", script]
+    arguments = ["-n", "-M", "prepared", "-c", clients, "-j", 2, "-T", max(1, round(seconds)), "-f", script]
     process = subprocess.Popen(
-        [str(word) for word in (find_binaries().folder / "pgbench", *options, *(["-R", rate] if rate else []), url)],
+        [str(word) for word in (find_binaries().folder / "pgbench", *arguments, *(["-R", rate] if rate else []), url)],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         cwd=ROOT,
-        env={"PGOPTIONS": slower},
+        env={"PGOPTIONS": options},
         text=True,
     )
     try:
