@@ -19,13 +19,16 @@ from webapp.security import SAFE_METHODS, refuse
 from webapp.settings import Settings, is_loopback
 
 SIGN_IN = "/sign-in"
+FORWARDED = frozenset(
+    {b"forwarded", b"via", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto", b"x-real-ip"}
+)
 _LOCAL = re.compile(r"/(?![/\\])[\x21-\x7e]*")
 
 
 class Authentication:
     """ASGI middleware: tells in the scope and in `PRINCIPAL` who asks, and refuses who may not.
 
-    Where there are no accounts everybody may who reaches a server that is `open_to_all`, or this machine alone.
+    Where there are no accounts everybody may who reaches a server that is open.
     """
 
     def __init__(self, app: ASGIApp, errors: Errors, settings: Settings) -> None:
@@ -58,10 +61,8 @@ class Authentication:
         return await doorkeeper.admit(said, is_open=self._is_open(scope))
 
     def _is_open(self, scope: Scope) -> bool:
-        """A uvicorn started by hand may listen elsewhere than HOST says: the server's end of the connection tells."""
-        server = scope.get("server")
-        is_local = self._settings.host_is_loopback and (server is None or is_loopback(server[0]))
-        return not self._settings.trusted_user_header and (self._settings.open_to_all or is_local)
+        """Without being told, only for who is on this machine, as far as the request shows."""
+        return self._settings.is_open and (self._settings.open_to_all or is_from_here(scope))
 
     async def _refuse(self, principal: Principal, needed: Role, scope: Scope, receive: Receive, send: Send) -> None:
         """People who have not signed in are led there, where that loses nothing."""
@@ -84,6 +85,16 @@ class Authentication:
         else:
             response = await self._errors.answer_database_down(Request(scope), error)
             await response(scope, receive, send)
+
+
+def is_from_here(scope: Scope) -> bool:
+    """Whether a request came to a loopback address, and no proxy says that it passes it on for somebody.
+
+    A uvicorn started by hand may listen elsewhere than HOST says: the server's end of the connection tells.
+    """
+    server = scope.get("server")
+    is_local = server is None or is_loopback(server[0])
+    return is_local and FORWARDED.isdisjoint(name for name, _ in scope["headers"])
 
 
 class Forbidden(HTTPException):

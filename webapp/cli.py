@@ -130,7 +130,7 @@ def _who_may_come(settings: Settings, database: Database, page_url: str) -> str:
     """Say whom the page is open to; where nobody could sign in, with a link that makes the first account."""
     if account_commands.are_there_any(database.url):
         return "Who has an account may sign in"
-    if settings.host_is_loopback or settings.open_to_all:
+    if settings.is_open:
         return "There are no accounts: whoever reaches it may change the stock"
     link = account_commands.first_link(database.url, page_url)
     return f"There are no accounts yet, and nobody may come in. Make the first one: {link}"

@@ -49,10 +49,9 @@ def _examine_accounts(connection: psycopg.Connection[Any], settings: Settings) -
     if connection.execute(readable).fetchone() != (True,):
         return  # that something is missing is told already
     has_accounts = connection.execute("SELECT FROM public.inventory_accounts LIMIT 1").rowcount
-    is_open = settings.host_is_loopback or settings.open_to_all
-    what = "whoever reaches it may change the stock" if is_open else "nobody may come in"
+    what = "whoever reaches it may change the stock" if settings.is_open else "nobody may come in"
     yield _unless(
-        not has_accounts and not settings.host_is_loopback,
+        not has_accounts and (settings.open_to_all or not settings.is_open),
         "who has an account may sign in" if has_accounts else f"there are no accounts: {what}",
         ("warn", f"there are no accounts: {what}", "live-inventory account add NAME --role admin"),
     )

@@ -17,6 +17,12 @@ PACKAGE = Path(__file__).resolve().parent
 RESOURCES = PACKAGE if (PACKAGE / "templates").is_dir() else PACKAGE.parent
 _ROOT_PATH = re.compile("(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*")
 _HOST_NAME = re.compile(r"\*|[a-z0-9_-]+(\.[a-z0-9_-]+)*")
+# With what the addresses of our own pages begin: below such a path nobody could tell whether a proxy has cut it off.
+PLACES = frozenset(
+    {"account", "accounts", "activity", "activity.csv", "api", "changes", "export.csv", "favicon.ico", "healthz"}
+    | {"import", "invitation", "items", "live", "locations", "low", "messages", "metrics", "readyz", "sign-in"}
+    | {"sign-out", "static", "status"}
+)
 
 
 class SetupError(Exception):
@@ -62,6 +68,9 @@ class Settings(BaseSettings):
         if not _ROOT_PATH.fullmatch(root):
             message = f"{value!r} is not a path; it looks like /stock"
             raise ValueError(message)
+        if (place := root[1:].partition("/")[0]) in PLACES:
+            message = f"/{place} is a page of our own, and cannot be told from the path; take another, such as /stock"
+            raise ValueError(message)
         return root
 
     @field_validator("trusted_proxies", mode="before")
@@ -98,6 +107,16 @@ class Settings(BaseSettings):
     def host_is_loopback(self) -> bool:
         """Whether only this machine can connect."""
         return is_loopback(self.host)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether whoever reaches it may come in, as long as there are no accounts.
+
+        Where that was said, or where only this machine can connect and nothing speaks of others who come through it.
+        """
+        serves_others = bool(self.trusted_proxies) or not all(map(is_loopback, self.allowed_hosts))
+        is_private = self.host_is_loopback and not serves_others
+        return not self.trusted_user_header and (self.open_to_all or is_private)
 
 
 def is_loopback(host: str) -> bool:

@@ -22,7 +22,7 @@ def browser_context_args(browser_context_args: dict[str, Any]) -> dict[str, Any]
 def test_everything_works_below_a_path_behind_nginx(
     database_url: str, database: psycopg.Connection, page: Page
 ) -> None:
-    settings: dict[str, Any] = {"root_path": "/stock", "trusted_proxies": ("127.0.0.1/32",)}
+    settings: dict[str, Any] = {"root_path": "/stock", "trusted_proxies": ("127.0.0.1/32",), "open_to_all": True}
     with (
         serve(database_url, **settings) as first,
         serve(database_url, **settings) as second,

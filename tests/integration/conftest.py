@@ -13,7 +13,7 @@ from tests.server import LiveServer, serve
 @pytest.fixture(scope="module")
 def shared_server(shared_url: str) -> Iterator[LiveServer]:
     """The application on the shared database."""
-    with serve(shared_url, allowed_hosts="stock.example.com") as running:
+    with serve(shared_url, allowed_hosts="stock.example.com", open_to_all=True) as running:
         yield running
 
 

@@ -263,8 +263,11 @@ def test_with_the_last_account_its_sockets_end_where_it_is_not_open(database_url
 def test_where_it_is_open_it_says_why_nobody_gives_accounts(database_url: str) -> None:
     with serve(database_url) as opened:
         answer = httpx.get(f"{opened.url}/accounts", verify=False)
+        assert httpx.get(f"{opened.url}/", verify=False).status_code == 200
+        passed_on = httpx.get(f"{opened.url}/", verify=False, headers={"X-Forwarded-For": "192.0.2.7"})
     assert answer.status_code == 403
     assert "there are no accounts" in answer.text
+    assert passed_on.headers["location"] == "/sign-in", "to whom a proxy serves that nobody named it is not open"
 
 
 def test_a_database_that_only_reads_is_told_as_one_that_is_away(

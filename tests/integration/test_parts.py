@@ -66,7 +66,11 @@ async def test_two_servers_behind_one_nginx_are_one_to_the_page(
     database_url: str, database: psycopg.Connection
 ) -> None:
     make_item(database, name="apples", quantity=1)
-    with serve(database_url) as stays, serve(database_url) as goes, parts.nginx(goes.port, stays.port) as port:
+    with (
+        serve(database_url, open_to_all=True) as stays,
+        serve(database_url, open_to_all=True) as goes,
+        parts.nginx(goes.port, stays.port) as port,
+    ):
         pages = [BrowserlessPage(Proxied(port)) for _ in range(4)]
         for page in pages:
             await page.open()
@@ -96,7 +100,7 @@ async def test_what_a_proxy_says_is_believed_of_those_that_are_trusted(
     shared_url: str, trusted: str, through_nginx: object, past_it: object, statuses: list[int]
 ) -> None:
     with (
-        serve(shared_url, allowed_hosts="stock.example.com", trusted_proxies=trusted) as server,
+        serve(shared_url, allowed_hosts="stock.example.com", trusted_proxies=trusted, open_to_all=True) as server,
         parts.nginx(server.port) as port,
     ):
 

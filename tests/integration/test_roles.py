@@ -12,6 +12,7 @@ from tests.accounts import as_browser, make_account, token_for, wait_until_close
 from tests.server import LiveServer, serve
 from webapp.accounts import Account
 from webapp.roles import GIVEN_ROLES, Role
+from webapp.settings import PLACES
 
 TABLE = {
     Role.NOBODY: """
@@ -102,6 +103,10 @@ def people(server: LiveServer, shared_url: str) -> dict[Role, Account]:
 
 def test_every_route_is_in_the_table(server: LiveServer) -> None:
     assert set(routes_of(server)) == NEEDED.keys()
+
+
+def test_no_path_that_a_proxy_gives_us_begins_as_a_route_does(server: LiveServer) -> None:
+    assert {route.partition("/")[2].partition("/")[0] for route in routes_of(server)} - {""} == PLACES
 
 
 def routes_of(server: LiveServer) -> Iterator[str]:

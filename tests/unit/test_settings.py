@@ -1,3 +1,4 @@
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -56,6 +57,13 @@ def test_what_is_no_root_path_is_refused(monkeypatch: pytest.MonkeyPatch, value:
         load_settings()
 
 
+@pytest.mark.parametrize("value", ["/items", "/api/v2", "/live/", "/sign-in"])
+def test_a_path_that_begins_as_an_own_page_does_is_refused(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("ROOT_PATH", value)
+    with pytest.raises(SetupError, match=r"ROOT_PATH: .*is a page of our own.*such as /stock"):
+        load_settings()
+
+
 def test_trusted_proxies_are_addresses_and_networks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRUSTED_PROXIES", "10.0.0.5, 192.168.0.0/16,::1")
     assert load_settings().trusted_proxies == ("10.0.0.5/32", "192.168.0.0/16", "::1/128")
@@ -92,6 +100,29 @@ def test_an_empty_variable_is_as_none(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("host", ["localhost", "LOCALHOST", "127.0.0.1", "127.3.2.1", "::1"])
 def test_only_this_machine_reaches_a_loopback_address(host: str) -> None:
     assert Settings(host=host).host_is_loopback
+
+
+PROXIED = {"trusted_proxies": "127.0.0.1"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "is_open"),
+    [
+        ({}, True),
+        ({"allowed_hosts": "localhost,127.0.0.1"}, True),
+        ({"host": "0.0.0.0"}, False),
+        ({"allowed_hosts": "localhost,stock.example.com"}, False),
+        ({"allowed_hosts": "*"}, False),
+        (PROXIED, False),
+        ({"host": "0.0.0.0", "open_to_all": True}, True),
+        (PROXIED | {"allowed_hosts": "stock.example.com", "open_to_all": True}, True),
+        (PROXIED | {"trusted_user_header": "X-Remote-User", "open_to_all": True}, False),
+    ],
+)
+def test_without_being_told_it_is_open_only_where_nobody_comes_from_elsewhere(
+    settings: dict[str, Any], *, is_open: bool
+) -> None:
+    assert Settings(**settings).is_open is is_open
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "127.0.0.1.example.com", "localhost.example.com"])
