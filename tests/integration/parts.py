@@ -76,7 +76,7 @@ def postgres_15() -> Iterator[str]:
         serve = [postgres, "-D", str(data / "cluster"), "-p", str(port), "-c", f"unix_socket_directories={data}"]
         with running([*serve, "-c", "listen_addresses=127.0.0.1", "-c", "fsync=off"], port, **options):
             url = f"postgresql://postgres@127.0.0.1:{port}/postgres"
-            eventually(lambda: _answers(url))
+            eventually(lambda: answers(url))
             yield url
 
 
@@ -140,7 +140,7 @@ def _accepts(port: int) -> bool:
         return client.connect_ex(("127.0.0.1", port)) == 0
 
 
-def _answers(url: str) -> bool:
+def answers(url: str) -> bool:
     try:
         psycopg.connect(url).close()
     except psycopg.OperationalError:

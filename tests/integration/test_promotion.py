@@ -12,7 +12,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from tests.browserless import open_page, until
 from tests.factories import make_item
-from tests.integration.parts import folder, free_port, running, unprivileged
+from tests.integration.parts import answers, folder, free_port, running, unprivileged
 from tests.server import serve
 from tests.waiting import eventually
 from webapp.embedded import EmbeddedServer
@@ -46,6 +46,7 @@ def standby_of(primary: EmbeddedServer, place: Path) -> Iterator[Standby]:
     command: list[Any] = [primary.bin / "postgres", "-D", data, "-p", str(port), "-c", "fsync=off"]
     addresses = ["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="]
     with running([*command, *addresses], port, cwd=place, **unprivileged()):
+        eventually(lambda: answers(standby.url))  # it accepts connections before it has replayed enough to read
         yield standby
 
 
