@@ -1,4 +1,4 @@
-"""A browser, TLS, nginx, a path, and two servers of one database."""
+"""A browser, TLS, a reverse proxy, a path, and two servers of one database."""
 
 from typing import Any
 
@@ -9,6 +9,7 @@ from playwright.sync_api import Page, expect
 from tests.e2e.conftest import open_live, wait_until_live
 from tests.factories import make_item
 from tests.integration import parts
+from tests.integration.test_parts import Proxy
 from tests.server import serve
 
 pytestmark = pytest.mark.parts
@@ -19,14 +20,15 @@ def browser_context_args(browser_context_args: dict[str, Any]) -> dict[str, Any]
     return {**browser_context_args, "ignore_https_errors": True}
 
 
-def test_everything_works_below_a_path_behind_nginx(
-    database_url: str, database: psycopg.Connection, page: Page
+@pytest.mark.parametrize("proxy", [parts.nginx, parts.caddy])
+def test_everything_works_below_a_path_behind_a_proxy(
+    database_url: str, database: psycopg.Connection, page: Page, proxy: Proxy
 ) -> None:
     settings: dict[str, Any] = {"root_path": "/stock", "trusted_proxies": ("127.0.0.1/32",), "open_to_all": True}
     with (
         serve(database_url, **settings) as first,
         serve(database_url, **settings) as second,
-        parts.nginx(first.port, second.port, location="/stock/") as port,
+        proxy(first.port, second.port, location="/stock/") as port,
     ):
         place = f"https://127.0.0.1:{port}/stock"
         open_live(page, f"{place}/")

@@ -2,13 +2,15 @@
 
 import os
 import pwd
+import random
 import re
 import shutil
 import socket
+import ssl
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +29,11 @@ def find(program: str, package: str, *places: str) -> str:
 
 
 def free_port() -> int:
-    """Return a port that nothing listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        return int(listening.getsockname()[1])
+    """Return a port that nothing listens on, and that the system gives to nobody who takes any."""
+    while True:
+        port = random.randrange(20_000, 32_000)
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 def unprivileged() -> dict[str, Any]:
@@ -113,18 +117,17 @@ def nginx(*upstream_ports: int, location: str = "/") -> Iterator[int]:
     with folder() as home:
         files = certificate(home)
         Path(files["ssl_keyfile"]).chmod(0o644)
-        lines = re.findall(r"```nginx\n(.*?)```", (RESOURCES / "README.md").read_text(), re.DOTALL)[0]
-        replaced = {
-            "listen 443": f"listen 127.0.0.1:{port}",
-            "ssl_certificate /etc/ssl/stock.example.com.pem": f"ssl_certificate {files['ssl_certfile']}",
-            "ssl_certificate_key /etc/ssl/stock.example.com.key": f"ssl_certificate_key {files['ssl_keyfile']}",
-            "server 10.0.0.11:8000": f"server 127.0.0.1:{upstream_ports[0]}",
-            "server 10.0.0.12:8000": f"server 127.0.0.1:{upstream_ports[-1]}",
-            "location /": f"location {location}",
-        }
-        for part, other in replaced.items():
-            assert lines.count(part) == 1
-            lines = lines.replace(part, other)
+        lines = _lines_of_the_readme(
+            "nginx",
+            {
+                "listen 443": f"listen 127.0.0.1:{port}",
+                "ssl_certificate /etc/ssl/stock.example.com.pem": f"ssl_certificate {files['ssl_certfile']}",
+                "ssl_certificate_key /etc/ssl/stock.example.com.key": f"ssl_certificate_key {files['ssl_keyfile']}",
+                "server 10.0.0.11:8000": f"server 127.0.0.1:{upstream_ports[0]}",
+                "server 10.0.0.12:8000": f"server 127.0.0.1:{upstream_ports[-1]}",
+                "location /": f"location {location}",
+            },
+        )
         paths = " ".join(f"{name}_temp_path {home}/{name};" for name in ("proxy", "fastcgi", "uwsgi", "scgi"))
         settings = home / "nginx.conf"
         settings.write_text(
@@ -135,9 +138,49 @@ def nginx(*upstream_ports: int, location: str = "/") -> Iterator[int]:
             yield port
 
 
+@contextmanager
+def caddy(*upstream_ports: int, location: str = "/") -> Iterator[int]:
+    """Run Caddy as nginx above, with a certificate that it signs itself."""
+    program, port = find("caddy", "caddy"), free_port()
+    places = ", ".join(f"https://{host}:{port}" for host in ("127.0.0.1", "stock.example.com"))
+    lines = _lines_of_the_readme(
+        "caddyfile",
+        {
+            "stock.example.com {": f"{places} {{\nbind 127.0.0.1\ntls internal\nhandle {location.rstrip('/')}* {{",
+            "10.0.0.11:8000": f"127.0.0.1:{upstream_ports[0]}",
+            "10.0.0.12:8000": f"127.0.0.1:{upstream_ports[-1]}",
+        },
+    )
+    with folder() as home:
+        settings = home / "Caddyfile"
+        options = f"admin off\nskip_install_trust\nauto_https disable_redirects\nstorage file_system {home}"
+        settings.write_text(f"{{\n{options}\ndefault_sni 127.0.0.1\n}}\n{lines}}}\n")
+        command = [program, "run", "--config", str(settings)]
+        with running(command, port, env={"HOME": str(home)}, **unprivileged()):
+            eventually(lambda: _speaks_tls(port))  # a moment later: it makes its certificate
+            yield port
+
+
+def _lines_of_the_readme(language: str, replaced: dict[str, str]) -> str:
+    """Return what the README has for a part, with its examples replaced; each of them is there once."""
+    (lines,) = re.findall(rf"```{language}\n(.*?)```", (RESOURCES / "README.md").read_text(), re.DOTALL)
+    for part, other in replaced.items():
+        assert lines.count(part) == 1
+        lines = lines.replace(part, other)
+    return str(lines)
+
+
 def _accepts(port: int) -> bool:
     with socket.socket() as client:
         return client.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _speaks_tls(port: int) -> bool:
+    try:
+        ssl.get_server_certificate(("127.0.0.1", port))
+    except ssl.SSLError:
+        return False
+    return True
 
 
 def answers(url: str) -> bool:
