@@ -14,7 +14,7 @@ from webapp.database import Pool, fetch
 from webapp.identification import Identify
 from webapp.queries import QUERIES
 from webapp.roles import ANYBODY, NOBODY, Principal, Role
-from webapp.sessions import IDLE, LONGEST
+from webapp.sessions import live_sessions
 from webapp.tokens import role_of
 
 logger = logging.getLogger(__name__)
@@ -101,13 +101,11 @@ class Doorkeeper:
         keys = {_key(principal) for principal in principals} - {None}
         if not keys:
             return {}
-        shown = {
-            "token_hashes": [key for key in keys if isinstance(key, bytes)],
-            "account_ids": [key for key in keys if isinstance(key, int)],
-        }
-        sessions = await fetch(self._pool, QUERIES["sessions_of_tokens"], {**shown, "idle": IDLE, "longest": LONGEST})
-        programs = await fetch(self._pool, QUERIES["accounts_of_tokens"], shown)
-        accounts = await fetch(self._pool, QUERIES["roles_of_accounts"], shown)
+        token_hashes = [key for key in keys if isinstance(key, bytes)]
+        account_ids = [key for key in keys if isinstance(key, int)]
+        sessions = await live_sessions(self._pool, token_hashes)
+        programs = await fetch(self._pool, QUERIES["accounts_of_tokens"], {"token_hashes": token_hashes})
+        accounts = await fetch(self._pool, QUERIES["roles_of_accounts"], {"account_ids": account_ids})
         roles: dict[bytes | int | None, Role] = {row["id"]: Role.labelled(row["role"]) for row in accounts}
         roles |= {row["token_hash"]: Role.labelled(row["role"]) for row in sessions}
         return roles | {row["token_hash"]: role_of(row) for row in programs}

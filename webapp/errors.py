@@ -6,7 +6,7 @@ import psycopg
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse
-from psycopg.errors import DiskFull
+from psycopg.errors import DiskFull, ReadOnlySqlTransaction
 from psycopg_pool import PoolTimeout
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
@@ -49,7 +49,10 @@ TEXTS = {
     405: "This address is there, but not for this kind of request.",
 }
 DATABASE_AWAY = "The database does not answer at the moment."
-DATABASE_FULL = "The database has no room left: its disk is full."
+DATABASE_REFUSES: dict[type[psycopg.Error], str] = {
+    DiskFull: "The database has no room left: its disk is full.",
+    ReadOnlySqlTransaction: "The database can only be read at the moment.",
+}
 NOTHING_CHANGED = "Nothing was changed. Reload in a few seconds, or go back: what you typed is still there."
 MAYBE_CHANGED = "Look at the list before you try again: your change may have been stored."
 
@@ -88,7 +91,7 @@ class Errors:
         app.exception_handler(HTTPException)(self.answer_http_error)
         app.exception_handler(RequestValidationError)(self.answer_bad_request)
         app.exception_handler(psycopg.OperationalError)(self.answer_database_down)
-        app.exception_handler(psycopg.errors.ReadOnlySqlTransaction)(self.answer_database_down)
+        app.exception_handler(ReadOnlySqlTransaction)(self.answer_database_down)
         app.exception_handler(ClientDisconnect)(answer_nobody)
         app.exception_handler(Exception)(self.answer_defect)
 
@@ -115,13 +118,13 @@ class Errors:
         return self._answer(request, 422, TITLES[400], str(error.errors()[0]["msg"]))
 
     async def answer_database_down(self, request: Request, error: psycopg.Error) -> Response:
-        """Answer that the database is away, or has no room left.
+        """Answer that the database is away, or takes nothing in.
 
         Only a request that got no connection surely changed nothing, or one whose statement was refused.
         """
         logger.warning("%s %s: %s", request.method, request.url.path, str(error).partition("\n")[0])
-        surely_unchanged = request.method in SAFE_METHODS or isinstance(error, (PoolTimeout, DiskFull))
-        problem = DATABASE_FULL if isinstance(error, DiskFull) else DATABASE_AWAY
+        problem = DATABASE_REFUSES.get(type(error), DATABASE_AWAY)
+        surely_unchanged = request.method in SAFE_METHODS or type(error) in (PoolTimeout, *DATABASE_REFUSES)
         if is_for_programs(request):
             return problems.database_away(problem, surely_unchanged=surely_unchanged).response(request)
         text = f"{problem} {NOTHING_CHANGED if surely_unchanged else MAYBE_CHANGED}"

@@ -7,7 +7,7 @@ from webapp.database import Source
 from webapp.items import MAX_ID
 from webapp.passwords import MOST_CHARACTERS, digest_of, hash_password, is_outdated, is_password, new_token
 from webapp.roles import Principal, Role
-from webapp.statements import Row, execute, fetch_all, fetch_one, transaction
+from webapp.statements import Row, execute, fetch_all, fetch_one, note, transaction
 from webapp.text import storable, trim
 
 IDLE, LONGEST = timedelta(days=14), timedelta(days=90)
@@ -51,10 +51,21 @@ async def open_session(source: Source, account_id: int, device: Device, before: 
 
 async def find_session(source: Source, token: str) -> Principal | None:
     """Return on whose behalf a session's requests are; None: there is no such session any more."""
-    row = await fetch_one(source, "session_of_token", token_hash=digest_of(token), idle=IDLE, longest=LONGEST)
-    if row is None:
-        return None
-    return Principal(Role.labelled(row["role"]), row["name"], row["account_id"], row["session_id"], digest_of(token))
+    for row in await live_sessions(source, [digest_of(token)]):
+        role = Role.labelled(row["role"])
+        return Principal(role, row["name"], row["account_id"], row["session_id"], row["token_hash"])
+    return None
+
+
+async def live_sessions(source: Source, token_hashes: list[bytes]) -> list[Row]:
+    """Return those of some sessions that have not expired, seen anew at most once a minute.
+
+    Of each: session_id, token_hash, account_id, name, role.
+    """
+    rows = await fetch_all(source, "sessions_of_tokens", token_hashes=token_hashes, idle=IDLE, longest=LONGEST)
+    if unseen := [row["session_id"] for row in rows if row["is_unseen"]]:
+        await note(source, "see_sessions", ids=unseen)
+    return rows
 
 
 async def close_session(source: Source, token: str) -> None:

@@ -1,8 +1,10 @@
 """Named queries, run on a connection of the pool, or on one whose open transaction they shall be part of."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
+
+from psycopg.errors import DiskFull, ReadOnlySqlTransaction
 
 from webapp.database import Connection, Source, use_connection
 from webapp.queries import QUERIES
@@ -33,3 +35,9 @@ async def execute(source: Source, query: str, **values: object) -> None:
     """Run a statement that returns nothing."""
     async with use_connection(source) as connection:
         await connection.execute(QUERIES[query], values)
+
+
+async def note(source: Source, query: str, **values: object) -> None:
+    """Run a statement that may as well be left out: a database that is full or read-only still serves readers."""
+    with suppress(DiskFull, ReadOnlySqlTransaction):
+        await execute(source, query, **values)

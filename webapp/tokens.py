@@ -7,7 +7,7 @@ from webapp.database import Source
 from webapp.items import MAX_ID
 from webapp.passwords import digest_of, new_token
 from webapp.roles import Principal, Role
-from webapp.statements import Row, fetch_all, fetch_one
+from webapp.statements import Row, fetch_all, note
 from webapp.text import trim
 
 PREFIX = "li_"  # by which people know what it is, and scanners for leaked secrets
@@ -40,8 +40,11 @@ async def add_token(source: Source, account_id: int | None, label: str, days: in
 
 async def find_token(source: Source, token: str) -> Principal | None:
     """Return on whose behalf a program is; None: there is no such token any more."""
-    row = await fetch_one(source, "account_of_token", token_hash=digest_of(token))
-    return Principal(role_of(row), row["name"], row["account_id"], token_hash=digest_of(token)) if row else None
+    for row in await fetch_all(source, "accounts_of_tokens", token_hashes=[digest_of(token)]):
+        if row["is_unseen"]:
+            await note(source, "use_token", id=row["id"])
+        return Principal(role_of(row), row["name"], row["account_id"], token_hash=row["token_hash"])
+    return None
 
 
 async def tokens_of(source: Source, account_id: int | None = None) -> list[Row]:

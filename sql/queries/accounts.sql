@@ -2,35 +2,18 @@
 -- One row: whether there are accounts at all.
 SELECT EXISTS (SELECT FROM public.inventory_accounts) AS found;
 
--- session_of_token --
--- The account of a session that has not expired, at most one row. It is seen anew, at most once a minute.
-WITH found AS (
-    SELECT s.id, s.account_id, s.seen_at, a.name, a.role
-      FROM public.inventory_sessions AS s
-      JOIN public.inventory_accounts AS a ON a.id = s.account_id
-     WHERE s.token_hash = %(token_hash)s
-       AND s.seen_at > now() - %(idle)s::interval
-       AND s.created_at > now() - %(longest)s::interval),
-     seen AS (
-    UPDATE public.inventory_sessions
-       SET seen_at = now()
-     WHERE id = (SELECT id FROM found WHERE seen_at < now() - interval '1 minute'))
-SELECT id AS session_id, account_id, name, role FROM found;
-
 -- sessions_of_tokens --
--- Those of some sessions that have not expired, with the account as it is now; they are seen anew as above.
-WITH found AS (
-    SELECT s.id, s.token_hash, s.account_id, s.seen_at, a.name, a.role
-      FROM public.inventory_sessions AS s
-      JOIN public.inventory_accounts AS a ON a.id = s.account_id
-     WHERE s.token_hash = ANY(%(token_hashes)s)
-       AND s.seen_at > now() - %(idle)s::interval
-       AND s.created_at > now() - %(longest)s::interval),
-     seen AS (
-    UPDATE public.inventory_sessions
-       SET seen_at = now()
-     WHERE id = ANY(ARRAY(SELECT id FROM found WHERE seen_at < now() - interval '1 minute')))
-SELECT token_hash, account_id, name, role FROM found;
+-- Those of some sessions that have not expired, with the account as it is now, and whether to note that they are used.
+SELECT s.id AS session_id, s.token_hash, s.account_id, a.name, a.role, s.seen_at < now() - interval '1 minute' AS is_unseen
+  FROM public.inventory_sessions AS s
+  JOIN public.inventory_accounts AS a ON a.id = s.account_id
+ WHERE s.token_hash = ANY(%(token_hashes)s)
+   AND s.seen_at > now() - %(idle)s::interval
+   AND s.created_at > now() - %(longest)s::interval;
+
+-- see_sessions --
+-- Notes that sessions are used.
+UPDATE public.inventory_sessions SET seen_at = now() WHERE id = ANY(%(ids)s);
 
 -- account_by_name --
 -- At most one row: an account with its password.

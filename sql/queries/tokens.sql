@@ -1,24 +1,15 @@
--- account_of_token --
--- The account of an API token that has not expired, at most one row. Its use is noted, at most once a minute.
-WITH found AS (
-    SELECT t.id, t.account_id, t.may_write, t.used_at, a.name, a.role
-      FROM public.inventory_tokens AS t
-      JOIN public.inventory_accounts AS a ON a.id = t.account_id
-     WHERE t.token_hash = %(token_hash)s
-       AND t.expires_at > now()),
-     used AS (
-    UPDATE public.inventory_tokens
-       SET used_at = now()
-     WHERE id = (SELECT id FROM found WHERE coalesce(used_at < now() - interval '1 minute', TRUE)))
-SELECT account_id, name, role, may_write FROM found;
-
 -- accounts_of_tokens --
--- Those of some API tokens that have not expired, with the account as it is now.
-SELECT t.token_hash, a.role, t.may_write
+-- Those of some API tokens that have not expired, with the account as it is now, and whether to note that they are used.
+SELECT t.id, t.token_hash, t.account_id, a.name, a.role, t.may_write,
+       coalesce(t.used_at < now() - interval '1 minute', TRUE) AS is_unseen
   FROM public.inventory_tokens AS t
   JOIN public.inventory_accounts AS a ON a.id = t.account_id
  WHERE t.token_hash = ANY(%(token_hashes)s)
    AND t.expires_at > now();
+
+-- use_token --
+-- Notes that an API token is used.
+UPDATE public.inventory_tokens SET used_at = now() WHERE id = %(id)s;
 
 -- roles_of_accounts --
 -- The roles of some accounts as they are now.

@@ -11,7 +11,7 @@ from websockets.sync.client import connect
 
 from tests.accounts import PASSWORD, as_browser, make_account, on, token_for, wait_until_closed
 from tests.server import LiveServer, serve
-from webapp import accounts, sessions
+from webapp import accounts, sessions, tokens
 from webapp.attempts import FREE_OF_ACCOUNT
 
 LINK = re.compile(r"http://[^<]*(/invitation\?token=[\w-]+)")
@@ -270,15 +270,20 @@ def test_where_it_is_open_it_says_why_nobody_gives_accounts(database_url: str) -
     assert passed_on.headers["location"] == "/sign-in", "to whom a proxy serves that nobody named it is not open"
 
 
-def test_a_database_that_only_reads_is_told_as_one_that_is_away(
+def test_a_database_that_can_only_be_read_is_read_by_who_is_signed_in_and_says_why_it_takes_nothing(
     database_url: str, database: psycopg.Connection
 ) -> None:
     ada = make_account(database_url, "Ada", "admin")
     token = token_for(database_url, ada)
+    program = {"Authorization": f"Bearer {on(database_url, tokens.add_token, ada.id, 'scales', 1, may_write=True)}"}
+    database.execute("UPDATE inventory_sessions SET seen_at = now() - interval '1 day'")
     database.execute(f'ALTER DATABASE "{database.info.dbname}" SET default_transaction_read_only = on'.encode())
-    with serve(database_url, data_dir=None) as server, as_browser(server, token) as client:
-        answer = client.get("/")
-    assert answer.status_code == 503
+    with serve(database_url) as server, as_browser(server, token) as client:
+        wait_until_closed(server)
+        read = [client.get("/"), httpx.get(f"{server.url}/api/items", headers=program, verify=False)]
+        written = client.post("/items", data={"name": "apples", "quantity": "1"})
+    assert [answer.status_code for answer in (*read, written)] == [200, 200, 503]
+    assert "The database can only be read at the moment. Nothing was changed." in written.text
 
 
 def test_with_another_password_the_link_to_choose_one_is_worth_nothing(
