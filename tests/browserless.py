@@ -70,8 +70,12 @@ class BrowserlessPage:
 
     def items(self) -> list[tuple[str, int]]:
         """Return name and quantity of each row shown, in order."""
-        cells = [dict(CELL.findall(element)) for element in self.lists["rows"].values()]
-        return [(html.unescape(TAG.sub("", each["name"])), int(each["quantity"])) for each in cells]
+        return [(each["name"], int(each["quantity"])) for each in self.rows()]
+
+    def rows(self) -> list[dict[str, str]]:
+        """Return the text of each field of each row shown, in order."""
+        cells = (CELL.findall(element) for element in self.lists["rows"].values())
+        return [{field: html.unescape(TAG.sub("", content)) for field, content in each} for each in cells]
 
     def text(self, element_id: str) -> str:
         """Return the text of a single element, such as "matches"."""

@@ -84,7 +84,7 @@ class Watcher:
 
     def age_s(self, pulse: Pulse) -> float:
         """Return how old what it shows is, if it claims to be live and nobody has removed the pulse."""
-        numbers = [quantity for name, quantity in self.page.items() if name == PULSE]
+        numbers = [int(row["unit"]) for row in self.page.rows() if row["name"] == PULSE]
         claims_to_be_live = time.monotonic() - self.page.beat_at < STALE_AFTER_S
         return pulse.age_s(numbers[0]) if numbers and claims_to_be_live else 0.0
 

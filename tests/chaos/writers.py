@@ -157,7 +157,7 @@ async def _send(world: World, method: str, path: str, **options: object) -> None
 
 
 class Pulse:
-    """One item whose quantity is a number that only grows; it is known when each was committed."""
+    """One item whose unit, which nobody else writes, is a number that only grows; when each was committed is known."""
 
     def __init__(self) -> None:
         self.committed: list[float] = []
@@ -168,10 +168,10 @@ class Pulse:
             with suppress(psycopg.Error, OSError):
                 async with asyncio.timeout(5):
                     await world.execute(
-                        "INSERT INTO inventory (name, quantity) VALUES (%s, %s) ON CONFLICT"
-                        ' ((inventory_fold(name)) COLLATE "C") DO UPDATE SET quantity = excluded.quantity',
+                        "INSERT INTO inventory (name, unit, quantity) VALUES (%s, %s, 0) ON CONFLICT"
+                        ' ((inventory_fold(name)) COLLATE "C") DO UPDATE SET unit = excluded.unit',
                         PULSE,
-                        len(self.committed),
+                        str(len(self.committed)),
                     )
                     self.committed.append(time.monotonic())
             await asyncio.sleep(0.25)
