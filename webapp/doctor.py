@@ -26,7 +26,9 @@ def examine(settings: Settings) -> Iterator[Finding]:
         return
     try:
         database = locate(settings)
-        with psycopg.connect(database.url, autocommit=True, connect_timeout=5, prepare_threshold=None) as connection:
+        with psycopg.connect(
+            database.url, autocommit=True, connect_timeout=5, client_encoding="utf8", prepare_threshold=None
+        ) as connection:
             connection.read_only = True
             yield Finding("ok", "the database answers")
             yield from examine_database(connection, settings)

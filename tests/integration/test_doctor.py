@@ -2,6 +2,7 @@
 
 import socket
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -12,6 +13,7 @@ from tests.accounts import make_account
 from tests.integration import test_cli
 from tests.integration.parts import pgbouncer, postgres_15
 from tests.integration.test_cli import run
+from tests.server import serve
 from webapp import doctor, examination
 from webapp.doctor import examine
 from webapp.examination import Finding
@@ -57,6 +59,12 @@ def test_it_changes_nothing(empty_database: str) -> None:
         assert connection.execute(
             "SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace"
         ).fetchone() == (0,)
+
+
+def test_it_makes_no_database(tmp_path: Path) -> None:
+    *_, last = examine(Settings(database_url=None, data_dir=tmp_path / "none", port=0))
+    assert last == Finding("ok", "no embedded database yet: the first start makes it")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_server_that_is_away_is_the_last_that_is_told() -> None:
@@ -108,6 +116,44 @@ def test_places_that_others_reach_and_ports_that_others_have_are_told(database_u
     with socket.create_server(("127.0.0.1", 0)) as listening:
         (what,) = wrong(database_url, port=listening.getsockname()[1])
     assert "in use" in what
+
+
+@pytest.mark.parametrize(
+    ("settings", "what"),
+    [
+        ({"allowed_hosts": "stock.example.com"}, "TRUSTED_PROXIES is not set"),
+        ({"trusted_proxies": "10.0.0.1", "trusted_user_header": "X-User"}, "whoever 10.0.0.1/32 names in X-User"),
+    ],
+)
+def test_what_proxies_may_do_is_told(shared_url: str, settings: dict[str, str], what: str) -> None:
+    told = wrong(shared_url, **settings)
+    assert what in {found[: len(what)] for found in told}
+    assert set(told.values()) == {"warn"}
+
+
+def test_a_port_that_a_server_of_ours_has_is_no_trouble(shared_url: str) -> None:
+    with serve(shared_url) as server:
+        assert f"port {server.port} is served, as it seems by us" in {
+            each.what for each in findings(shared_url, port=server.port)
+        }
+
+
+@pytest.mark.parametrize(("limit", "value", "level"), [("OLDEST_SERVER", 990000, "fail"), ("NEWEST_TRIED", 14, "warn")])
+def test_a_server_of_another_age_is_told(
+    shared_url: str, monkeypatch: pytest.MonkeyPatch, limit: str, value: int, level: str
+) -> None:
+    monkeypatch.setattr(examination, limit, value)
+    ((what, found),) = wrong(shared_url).items()
+    assert (what[:12], found) == ("PostgreSQL 1", level)
+
+
+def test_an_encoding_that_cannot_write_every_name_is_told(admin_url: str) -> None:
+    with psycopg.connect(admin_url, autocommit=True) as admin:
+        admin.execute("CREATE DATABASE ascii ENCODING 'SQL_ASCII' LOCALE 'C' TEMPLATE template0")
+        try:
+            assert wrong(make_conninfo(admin_url, dbname="ascii"))["its encoding is SQL_ASCII"] == "fail"
+        finally:
+            admin.execute("DROP DATABASE ascii")
 
 
 def test_who_may_come_in_is_told(database_url: str) -> None:

@@ -13,6 +13,7 @@ from psycopg import sql
 
 from tests.factories import make_item
 from tests.follower import Follower, Proxy, follow
+from tests.integration.test_doctor import wrong
 from tests.waiting import eventually
 from webapp.embedded import EmbeddedServer
 from webapp.migrations import migrate
@@ -82,6 +83,7 @@ async def test_a_full_notification_queue_never_fails_a_writer(server: EmbeddedSe
             with suppress(psycopg.errors.ProgramLimitExceeded):
                 while True:
                     database.execute(OTHERS_WORD)
+            assert "the queue of notifications is 100% full" in wrong(server.url)
             idler.rollback()
             idler.close()
             with pytest.raises(psycopg.errors.ProgramLimitExceeded):
