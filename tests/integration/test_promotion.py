@@ -13,6 +13,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from tests.browserless import open_page, until
 from tests.factories import make_item
 from tests.integration.parts import answers, folder, free_port, running, unprivileged
+from tests.integration.test_doctor import wrong
 from tests.server import serve
 from tests.waiting import eventually
 from webapp.embedded import EmbeddedServer
@@ -30,6 +31,13 @@ class Standby:
     def promote(self) -> None:
         """Let it be the primary."""
         self.run("pg_ctl", "-D", str(self._data), "-w", "promote")
+
+    def follow_no_more(self) -> None:
+        """Hear nothing of the primary from now on."""
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            connection.execute("ALTER SYSTEM SET primary_conninfo = ''")
+            connection.execute("SELECT pg_reload_conf()")
+            eventually(lambda: not connection.execute("SELECT FROM pg_stat_wal_receiver").rowcount)
 
     def run(self, program: str, *arguments: str) -> None:
         command: list[Any] = [self._bin / program, *arguments]
@@ -68,6 +76,7 @@ async def test_pages_follow_the_standby_that_was_promoted(primary: EmbeddedServe
             migrate(standby.url)
         with pytest.raises(SetupError, match="LISTEN does not work on a standby"):
             check_hearing(primary.url, standby.url)
+        assert wrong(standby.url)["it is a standby, which cannot be written to"] == "fail"
         hosts = [conninfo_to_dict(url) for url in (standby.url, primary.url)]
         both = {name: ",".join(str(each[name]) for each in hosts) for name in ("host", "port")}
         url = make_conninfo(primary.url, **both, target_session_attrs="read-write")
@@ -79,6 +88,9 @@ async def test_pages_follow_the_standby_that_was_promoted(primary: EmbeddedServe
                 with psycopg.connect(standby.url, autocommit=True) as after:
                     has_it = "SELECT FROM inventory WHERE quantity = 1"
                     eventually(lambda: after.execute(has_it).rowcount)
+                    standby.follow_no_more()
+                    make_item(before, name="lost with the primary", quantity=1)
+                    await until(lambda: len(page.items()) == 2)
                     primary.stop("immediate")
                     standby.promote()
                     after.execute("UPDATE inventory SET quantity = 2")
