@@ -14,8 +14,9 @@ from tests.integration import test_cli
 from tests.integration.parts import postgres_15
 from tests.integration.test_cli import refusal, run
 from tests.server import LiveServer, serve
+from webapp import backup
 from webapp.backup import CONTENTS, LEFT_OUT, back_up, restore
-from webapp.migrations import all_migrations, applied_migrations, apply, migrate, objects_made, preparing
+from webapp.migrations import Migration, all_migrations, applied_migrations, apply, migrate, objects_made, preparing
 from webapp.settings import SetupError
 
 ITEMS = "SELECT * FROM inventory ORDER BY id"
@@ -125,16 +126,20 @@ def test_a_backup_that_fails_leaves_the_one_before(database_url: str, file: Path
     assert list(file.parent.iterdir()) == [file]
 
 
-def test_a_backup_of_an_older_release_is_brought_up_to_date(empty_database: str, database_url: str, file: Path) -> None:
+def test_a_backup_of_an_older_release_is_brought_up_to_date_by_what_its_release_lacked_in_its_order(
+    empty_database: str, database_url: str, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     known = all_migrations()
+    later = [Migration(f"9999_{n}", f"UPDATE public.inventory SET unit = unit || {n}".encode()) for n in (1, 2)]
+    monkeypatch.setattr(backup, "all_migrations", lambda: [*known, *later])
     with preparing(empty_database) as connection:
         apply(connection, known[:4])
-        connection.execute("INSERT INTO public.inventory (name, quantity) VALUES ('of long ago', 7)")
+        connection.execute("INSERT INTO public.inventory (name, quantity, unit) VALUES ('of long ago', 7, '')")
     back_up(empty_database, file)
     restore(database_url, file, replace=False)
     with psycopg.connect(database_url, autocommit=True) as restored:
-        assert rows(restored, "SELECT name, quantity FROM inventory") == [[("of long ago", 7)]]
-        assert list(applied_migrations(restored)) == [migration.name for migration in known]
+        assert rows(restored, "SELECT name, quantity, unit FROM inventory") == [[("of long ago", 7, "12")]]
+        assert list(applied_migrations(restored)) == [migration.name for migration in (*known, *later)]
 
 
 def test_a_backup_of_a_newer_release_is_refused(database: psycopg.Connection, database_url: str, file: Path) -> None:
