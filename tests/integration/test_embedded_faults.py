@@ -18,9 +18,11 @@ from tests.browserless import BrowserlessPage, open_page, until
 from tests.integration.parts import folder
 from tests.server import LiveServer, serve
 from webapp.database import prepare
+from webapp.doctor import examine
 from webapp.settings import Settings
 
 DISK = "size=160m"
+READ = ("/", "/?q=x", "/activity", "/api/items", "/readyz")
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +112,7 @@ async def test_a_server_killed_by_force_is_started_again_and_pages_converge(
     assert told == ["the embedded PostgreSQL had ended; it runs again"]
 
 
-async def test_a_full_disk_is_told_and_all_goes_on_when_there_is_room(
+async def test_with_a_full_disk_all_is_read_and_what_is_refused_is_told_and_goes_on_when_there_is_room(
     server: LiveServer, small_disk: Path, url: str
 ) -> None:
     async with open_page(server) as page:
@@ -119,6 +121,13 @@ async def test_a_full_disk_is_told_and_all_goes_on_when_there_is_room(
         assert (answer.status_code, answer.json()["detail"]) == (
             503,
             "The database has no room left: its disk is full. Nothing was changed.",
+        )
+        async with httpx.AsyncClient(base_url=server.url, verify=False, timeout=20) as client:
+            assert [(await client.get(path)).status_code for path in READ] == [200] * len(READ)
+        beats = page.beats
+        await until(lambda: page.beats > beats + 1)
+        assert any(
+            finding.level == "fail" and "GiB are free" in finding.what for finding in examine(server.app.state.settings)
         )
         ballast.unlink()
         await until(lambda: can_add(server, "there is room"), within_s=30)
