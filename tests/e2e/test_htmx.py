@@ -52,6 +52,23 @@ def puppet(shared_server: LiveServer, page: Page) -> Puppet:
     return Puppet(page, shared_server.url)
 
 
+def test_pages_that_lose_their_server_together_come_back_one_after_the_other(puppet: Puppet) -> None:
+    puppet.page.evaluate(
+        """() => {
+            const wait = window.setTimeout;
+            window.waits = [];
+            window.setTimeout = (act, ms) => { window.waits.push(ms); return wait(act, 0); };
+        }"""
+    )
+    for number in range(2, 22):
+        puppet.sockets[-1].close(code=1012)
+        eventually_in(puppet.page, lambda number=number: len(puppet.sockets) == number)  # type: ignore[misc]
+    waits = [ms for ms in puppet.page.evaluate("window.waits") if ms and ms > 200]
+    assert len(set(waits)) == len(waits) == 20, "each chooses at random"
+    assert 210 <= min(waits) < 260
+    assert 340 < max(waits) <= 390
+
+
 @pytest.fixture
 def pieces() -> Pieces:
     return Pieces(Renderer(Settings().timezone))

@@ -7,6 +7,8 @@ from tests.factories import make_item
 from tests.proxy import network_to
 from tests.server import LiveServer, serve
 from tests.waiting import eventually
+from webapp.hub import BEAT_S
+from webapp.live import CERTAIN_FOR_S
 
 QUANTITY = '#rows td[data-field="quantity"]'
 
@@ -81,7 +83,10 @@ def test_a_network_that_stalls_is_noticed_and_what_was_missed_is_shown_when_it_f
         network.stall()
         database.execute("UPDATE inventory SET quantity = 3")
         hurry(page)
-        expect(page.locator("#connection .stale")).to_be_visible()
+        stale = page.locator("#connection .stale")
+        expect(stale).to_be_visible()
+        warns_after_s = stale.evaluate("stale => parseFloat(getComputedStyle(stale).animationDelay)")
+        assert 2 * BEAT_S < warns_after_s < 5 - CERTAIN_FOR_S, "one beat may be late, and the last was of a sure feed"
         hurry(page, 1)
         network.mend()
         expect(page.locator(QUANTITY)).to_have_text("3", timeout=15_000)
