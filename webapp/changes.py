@@ -70,12 +70,16 @@ _BEFORE, _AFTER = (itemgetter(*(f"{side}_{name}" for name in ItemState._fields))
 
 
 class Touch(IntEnum):
-    """How much of what is shown changes can alter: figures that are known already, single rows in their places, all."""
+    """How much of what is shown changes can alter: figures that are known already, single rows in their places, all.
+
+    `DOUBT` is less than any of them: nothing was heard of, but somebody has seen what was never shown here.
+    """
 
     NOTHING = 0
-    FIGURES = 1
-    ROWS = 2
-    ALL = 3
+    DOUBT = 1
+    FIGURES = 2
+    ROWS = 3
+    ALL = 4
 
 
 @dataclass(frozen=True, eq=False)

@@ -184,7 +184,7 @@ class Hub:
         return self._items[view]
 
     def _live_view(self, source: Source) -> LiveView:
-        return LiveView(source, self.broadcast.wake, self._turn)
+        return LiveView(source, self.broadcast.wake, self._turn, self.catch_up)
 
     @asynccontextmanager
     async def _turn(self) -> AsyncIterator[None]:

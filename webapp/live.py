@@ -5,8 +5,9 @@ import logging
 import random
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Awaitable, Callable, Hashable, Iterable
 from contextlib import AbstractAsyncContextManager, nullcontext
+from contextvars import Context
 from typing import Any, NamedTuple, Protocol
 
 import psycopg
@@ -21,9 +22,15 @@ REFRESH_BURST = 2
 RECENT_SNAPSHOTS = 20
 CERTAIN_FOR_S = 1.7
 RETRY_S = (0.1, 1.0)
+TRUSTED_FOR_S = 5.0  # for so long all who return share one query; who reloads later sees what no trigger has told, too
 TOGETHER_S = 0.02  # so long what one view shows is kept back for what another one is about to show
 
 Turn = Callable[[], AbstractAsyncContextManager[object]]
+CatchUp = Callable[[], Awaitable[bool]]
+
+
+async def _never() -> bool:
+    return False
 
 
 class Source(Protocol):
@@ -49,12 +56,20 @@ class LiveView:
     """A view while people look at it, and for a while after: its newest snapshot and a few recent ones.
 
     `wake` is told who watches, whenever there may be something new to take; each refresh runs within a `turn`.
+    `catch_up` returns whether all that is committed when it is called was heard in time.
     """
 
-    def __init__(self, source: Source, wake: Callable[[Iterable[Any]], object], turn: Turn = nullcontext) -> None:
+    def __init__(
+        self,
+        source: Source,
+        wake: Callable[[Iterable[Any]], object],
+        turn: Turn = nullcontext,
+        catch_up: CatchUp = _never,
+    ) -> None:
         self._source = source
         self._wake = wake
         self._turn = turn
+        self._catch_up = catch_up
         self._recent: OrderedDict[str, Snapshot] = OrderedDict()
         self._frames: dict[str, str] = {}
         self._snapshot: Snapshot | None = None
@@ -62,7 +77,7 @@ class LiveView:
         self._heard_meanwhile: list[Changes] | None = None
         self._refreshing: asyncio.Task[None] | None = None
         self._current_as_of = float("-inf")
-        self._next_refresh_at = 0.0
+        self._trusted_until = self._next_refresh_at = 0.0
         self._expected_until = float("-inf")
         self.refreshes_started = 0
         self.refreshes_finished = 0
@@ -83,7 +98,8 @@ class LiveView:
         """Note that what is shown may be old. Also while nobody looks: the next to come must not be told `equal`."""
         self._dirty = max(self._dirty, touch)
         if self._dirty and self.watchers and self._refreshing is None:
-            self._refreshing = asyncio.create_task(self._refresh_while_dirty())
+            # in a context of its own: what is read for all is no part of the request that came first
+            self._refreshing = asyncio.create_task(self._refresh_while_dirty(), context=Context())
 
     def is_certain(self) -> bool:
         """Whether what is shown is what the database says, as far as the change feed knows."""
@@ -103,10 +119,12 @@ class LiveView:
             self._refreshing.cancel()
 
     def watch(self, watcher: Hashable, revision: str) -> "Cursor":
-        """Wake a watcher at each new snapshot; return the cursor of a page that shows `revision`."""
+        """Wake a watcher at each new snapshot; return the cursor of a page that shows `revision`.
+
+        One that is not known may be newer than what is shown here: without a doubt the page would step back.
+        """
         self.watchers[watcher] = None
-        if self._dirty or revision not in self._recent:
-            self.touch()
+        self.touch(Touch.NOTHING if revision in self._recent else Touch.DOUBT)
         self._wake((watcher,))
         return Cursor(self, revision, self.refreshes_started + 1 if self._dirty else 0)
 
@@ -139,8 +157,11 @@ class LiveView:
             while self._dirty and self.watchers:
                 await self._wait_for_turn()
                 try:
-                    async with self._turn():
-                        await self._refresh()
+                    if self._dirty is Touch.DOUBT and time.monotonic() < self._trusted_until:
+                        await self._settle_doubt()
+                    else:
+                        async with self._turn():
+                            await self._refresh()
                 except Exception as error:  # noqa: BLE001 - the page says it is stale, we try again
                     self._dirty = Touch.ALL
                     _log_failure(error)
@@ -148,11 +169,17 @@ class LiveView:
         finally:
             self._refreshing = None
 
+    async def _settle_doubt(self) -> None:
+        """What is shown is all there is if the change feed, asked now, knows of nothing else: that needs no query."""
+        started_at = self._begin()
+        if not await self._catch_up():
+            self.touch()
+        elif self._dirty <= Touch.DOUBT:  # of others, who came meanwhile
+            self._finish(started_at)
+
     async def _refresh(self) -> None:
-        """`_dirty` is cleared before the query, so a change during it is never missed."""
-        touch, self._dirty = self._dirty, Touch.NOTHING
-        self.refreshes_started += 1
-        started_at = time.monotonic()
+        touch = Touch.ALL if self._dirty is Touch.DOUBT else self._dirty
+        started_at = self._begin()
         self._expected_until = started_at + TOGETHER_S
         patience = asyncio.get_running_loop().call_later(TOGETHER_S, self._wake, self.watchers)
         meanwhile = self._heard_meanwhile = []
@@ -162,9 +189,21 @@ class LiveView:
         finally:
             self._heard_meanwhile = None
             self._expected_until = float("-inf")
-        self._current_as_of = started_at
+        self._trusted_until = started_at + TRUSTED_FOR_S
+        self._finish(started_at)
         for changes in meanwhile:
             self.hear(changes)
+
+    def _begin(self) -> float:
+        """`_dirty` is cleared before anything is asked, so a change meanwhile is never missed."""
+        self._dirty = Touch.NOTHING
+        self.refreshes_started += 1
+        return time.monotonic()
+
+    def _finish(self, started_at: float) -> None:
+        self.refreshes_finished = self.refreshes_started
+        self._current_as_of = started_at
+        self._wake(self.watchers)
 
     async def _wait_for_turn(self) -> None:
         """Start at once while calm, a few times in a row; be coalesced to the interval while busy."""
@@ -176,7 +215,6 @@ class LiveView:
             await asyncio.sleep(wait_s)
 
     def _show(self, snapshot: Snapshot) -> None:
-        self.refreshes_finished = self.refreshes_started
         if self._snapshot is None or snapshot.revision != self._snapshot.revision:
             self._snapshot = snapshot
             self._frames.clear()
@@ -184,7 +222,6 @@ class LiveView:
         self._recent.move_to_end(snapshot.revision)
         if len(self._recent) > RECENT_SNAPSHOTS:
             self._recent.popitem(last=False)
-        self._wake(self.watchers)
 
 
 def _log_failure(error: Exception) -> None:

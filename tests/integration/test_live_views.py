@@ -1,4 +1,5 @@
 import asyncio
+import json
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from websockets.asyncio.client import connect
 from tests.browserless import BrowserlessPage, open_page, until
 from tests.factories import make_item
 from tests.server import LiveServer, serve
+from tests.work import counted_work
 from webapp import database as database_module
 from webapp import sources
 from webapp.changes import Touch
@@ -139,6 +141,37 @@ async def test_a_page_of_one_process_resumes_at_another(
         await until(lambda: page.items() == [("apples", 2)])
         following.cancel()
         await asyncio.gather(following, return_exceptions=True)
+
+
+async def come_back(server: LiveServer, pages: int = 100) -> None:
+    """Let many pages come back at once from a process that is gone, with what nobody knows any more."""
+    async with AsyncExitStack() as stack:
+        address = f"{server.socket_url}/live"
+        sockets = await asyncio.gather(*(stack.enter_async_context(connect(address)) for _ in range(pages)))
+        for number, socket in enumerate(sockets):
+            await socket.send(json.dumps({"type": "resume", "revision": f"{number}", "summary": f"{number}"}))
+        for socket in sockets:
+            while 'id="revision"' not in str(await asyncio.wait_for(socket.recv(), 10)):
+                pass
+
+
+async def test_all_who_come_back_at_once_are_served_by_one_query_if_any(
+    database_url: str, database: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("webapp.hub.CATCH_UP_S", 60)
+    monkeypatch.setattr("webapp.hub.CERTAIN_FOR_S", 60)
+    make_item(database)
+    with counted_work() as work, serve(database_url) as server:
+        await until(server.app.state.hub.is_certain)
+        await come_back(server)
+        assert work.queries["view_items"] == work.queries["latest_changes"] == 1
+        work.clear()
+        await come_back(server)
+        assert not work.queries.keys() & {"view_items", "figures", "latest_changes"}, "nothing has changed"
+        database.execute("UPDATE inventory SET quantity = 2")
+        await come_back(server)
+        assert work.queries["items_by_ids"] <= 2
+        assert work.queries["view_items"] <= 2
 
 
 async def test_a_page_that_has_not_resumed_yet_keeps_its_view(
