@@ -5,7 +5,7 @@ import logging
 import time
 from collections.abc import Iterable
 
-from webapp.client import Client, Moment, Refusal
+from webapp.client import Client, Moment, Refusal, framed
 
 logger = logging.getLogger(__name__)
 
@@ -38,10 +38,15 @@ class Broadcast:
         while True:
             await self._woken.wait()
             self._woken.clear()
-            due, self._due = list(self._due), {}
-            for start in range(0, len(due), SLICE):
-                self._serve(due[start : start + SLICE])
-                await asyncio.sleep(0)
+            await self._serve_due()
+            if not self._due:
+                framed.cache_clear()  # all that need these frames have them
+
+    async def _serve_due(self) -> None:
+        due, self._due = list(self._due), {}
+        for start in range(0, len(due), SLICE):
+            self._serve(due[start : start + SLICE])
+            await asyncio.sleep(0)
 
     def _serve(self, clients: list[Client]) -> None:
         """Write to a slice of the clients: one loop, for every call counts ten thousand times."""

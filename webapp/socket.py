@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, WebSocket
 from starlette.requests import HTTPConnection
 
-from webapp.client import TRY_AGAIN_LATER, Client, Frames, framed
+from webapp.client import TRY_AGAIN_LATER, Client, Frames
 from webapp.connection import connect
 from webapp.crowd import Crowd
 from webapp.doorkeeper import Doorkeeper
@@ -33,7 +33,7 @@ HubOfApp = Annotated[Hub, Depends(get_hub)]
 async def live(socket: WebSocket, hub: HubOfApp) -> None:
     """Follow a view: the page says which revision it shows, the server sends what it lacks."""
     query = socket.query_params
-    goodbye = framed((socket.app.state.pieces.signed_out(),))
+    goodbye = socket.app.state.pieces.signed_out()
     await _follow(socket, partial(hub.open_page, _view(query)), goodbye)
 
 

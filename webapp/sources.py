@@ -6,6 +6,7 @@ from functools import cache, lru_cache, partial
 from typing import Any
 
 from webapp.changes import Changes, Touch
+from webapp.client import Frames
 from webapp.database import Pool, fetch
 from webapp.difference import Entry, Partial, Snapshot
 from webapp.history import LoggedChange
@@ -197,9 +198,9 @@ class Pieces:
     def _version(self, *, is_old: bool) -> str:
         return self.render("live/version.html", is_old=is_old)
 
-    def _signed_out(self) -> str:
-        """Render what a page is told when whoever looked at it may not any more."""
-        return self.render("live/signed_out.html")
+    def _signed_out(self) -> Frames:
+        """Render what a page is told when whoever looked at it may not any more; one for all, as each keeps it."""
+        return Frames.of(self.render("live/signed_out.html"))
 
     def _stub(self, tag: str, element_id: str) -> str:
         return self.render("live/stub.html", tag=tag, id=element_id)

@@ -4,7 +4,8 @@ import asyncio
 import gc
 import json
 import time
-from collections.abc import AsyncIterator, Callable
+import tracemalloc
+from collections.abc import AsyncIterator, Callable, Iterable
 from itertools import pairwise
 from typing import cast
 from zoneinfo import ZoneInfo
@@ -18,7 +19,7 @@ from webapp.broadcast import SLICE, Broadcast
 from webapp.changes import Changes
 from webapp.client import WRITE_LIMIT_S, Client, Frames
 from webapp.database import Pool
-from webapp.live import LiveView
+from webapp.live import RECENT_SNAPSHOTS, LiveView
 from webapp.page import Page
 from webapp.payloads import Payload, PayloadLog
 from webapp.receipts import Receipts
@@ -231,6 +232,34 @@ async def test_a_slow_client_gets_the_newest_state_in_one_frame_and_holds_nobody
     await until(lambda: slow.written)
     assert ">11<" in slow.texts[0]
     assert len(slow.written) == 1
+
+
+async def test_nobody_keeps_what_a_stalled_client_misses(company: Company, monkeypatch: pytest.MonkeyPatch) -> None:
+    frame_bytes = 10_000
+    monkeypatch.setattr(company.shelf, "frame", lambda *_: f"{company.shelf.quantity}".ljust(frame_bytes))
+    stalled, quick = await company.live_pages(2)
+    stalled.behind_since = time.monotonic()
+
+    async def tell(quantities: Iterable[int]) -> int:
+        """Return the bytes in use when all these have been told."""
+        for quantity in quantities:
+            quick.client.not_before = 0.0
+            await company.put(quantity)
+            await until(lambda: quick.written)
+            quick.written.clear()
+        await served(company.broadcast)
+        gc.collect()
+        return tracemalloc.get_traced_memory()[0]
+
+    tracemalloc.start()
+    try:
+        before = await tell(range(2, 2 + RECENT_SNAPSHOTS))
+        after = await tell(range(100, 160))
+    finally:
+        tracemalloc.stop()
+    assert after - before < 5 * frame_bytes, "of 60 frames"
+    stalled.drain()
+    await until(lambda: stalled.texts == ["159".ljust(frame_bytes)])
 
 
 async def test_whoever_is_behind_for_too_long_is_let_go(company: Company) -> None:
