@@ -42,6 +42,7 @@ def main() -> None:
         return
     os.chdir(ROOT)
     ensure_packages()
+    keep_byte_code()
     if command == "test":
         run(PYTHON, "-m", "tests.browser") or sys.exit(1)
         become("pytest", *(arguments or ["-n", "2"]))
@@ -51,6 +52,12 @@ def main() -> None:
         sys.exit(check() or 0)
     else:
         become("webapp", command, *arguments)
+
+
+def keep_byte_code() -> None:
+    """Compile nothing twice, whatever the environment says: tests start a hundred processes. No folder is littered."""
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    os.environ["PYTHONPYCACHEPREFIX"] = str(VENV / "bytecode")
 
 
 def become(module: str, *arguments: str) -> None:
