@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 
-from tests.benchmarks import fanout, views
+from tests.benchmarks import contestants, views
 from tests.benchmarks.figures import Cell, Table, middle, percentile, slope
 from tests.benchmarks.lab import Lab
 from tests.benchmarks.probe import Writer
@@ -17,8 +17,8 @@ SPARE_FILES = 200
 def measure(lab: Lab) -> Iterator[Table]:
     """Yield a table for each kind of growth, the last row saying how fast each figure grows."""
     yield _items(lab, ITEMS[:2] if lab.quick else ITEMS)
-    sockets = [number for number in SOCKETS if number <= fanout.allow_many_files() - SPARE_FILES]
-    for name in (fanout.LIVE,) if lab.quick else (fanout.MESSAGES, fanout.LIVE):
+    sockets = [number for number in SOCKETS if number <= contestants.allow_many_files() - SPARE_FILES]
+    for name in (contestants.LIVE,) if lab.quick else (contestants.MESSAGES, contestants.LIVE):
         yield _sockets(lab, name, sockets[:2] if lab.quick else sockets)
 
 
@@ -26,7 +26,7 @@ def _sockets(lab: Lab, name: str, numbers: Sequence[int]) -> Table:
     rows: list[tuple[Cell, ...]] = []
     for number in numbers:
         lab.tell(f"growth: {number:,} sockets, {name}")
-        with fanout.enter(lab, name, number) as contestant:
+        with contestants.enter(lab, name, number) as contestant:
             contestant.run(broadcasts=5 if lab.quick else 30)
         delays = [percentile(contestant.last_ms, share) for share in (0.5, 0.99)]
         rows.append((f"{number:,}", middle(contestant.cpu_us), *delays, contestant.memory_kb / 1024))

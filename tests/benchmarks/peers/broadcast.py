@@ -5,14 +5,14 @@ import sys
 
 from websockets.asyncio.server import ServerConnection, broadcast, serve
 
-from tests.benchmarks.peers.lines import lines
+from tests.benchmarks.peers.notifications import notifications
 
 
 async def main(port: int) -> None:
-    """Send each line to everybody."""
+    """Send each payload to everybody."""
     async with serve(ServerConnection.wait_closed, "127.0.0.1", port, compression=None) as server:
-        async for line in lines():
-            broadcast(server.connections, line)
+        async for payload in notifications():
+            broadcast(server.connections, payload)
 
 
 if __name__ == "__main__":

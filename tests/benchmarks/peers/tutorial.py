@@ -6,16 +6,16 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI, WebSocket, WebSocketDisconnect
 
-from tests.benchmarks.peers.lines import lines
+from tests.benchmarks.peers.notifications import notifications
 
 sockets: list[WebSocket] = []
 
 
 async def broadcast() -> None:
-    """Send each line to everybody."""
-    async for line in lines():
+    """Send each payload to everybody."""
+    async for payload in notifications():
         for socket in sockets:
-            await socket.send_text(line)
+            await socket.send_text(payload)
 
 
 @asynccontextmanager
