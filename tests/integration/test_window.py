@@ -139,7 +139,7 @@ async def test_reading_what_is_touched_makes_a_view_right(shared: psycopg.Connec
     async for touch, is_right in touches(shared, pool, random.Random(1), tables=50):
         met[touch] += 1
         assert is_right
-    assert min(met[touch] for touch in Touch) > 10, "each of the four was met"
+    assert min(met[touch] for touch in Touch if touch is not Touch.DOUBT) > 10, "each that a change can be was met"
 
 
 async def test_the_control_a_window_that_takes_what_comes_before_it_for_its_own_is_caught(
