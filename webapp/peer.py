@@ -1,7 +1,6 @@
-"""A WebSocket in a few hundred bytes: it owns the socket, and has a parser only while bytes are being understood."""
+"""A WebSocket in a few hundred bytes: it owns the socket, and reads with a parser only within a message."""
 
 import asyncio
-import logging
 import os
 import random
 import socket
@@ -9,18 +8,16 @@ import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
-from types import GeneratorType
-from typing import Any, cast
+from typing import Any
 
 from websockets.frames import Frame, Opcode
-from websockets.protocol import OPEN, SEND_EOF, SERVER, Protocol
+from websockets.protocol import OPEN, SEND_EOF, Protocol
 
-from webapp.client import Client, Frames, Refusal
-
-logger = logging.getLogger("uvicorn.error")
+from webapp.client import SERVICE_RESTART, Client, Frames, Refusal
+from webapp.reading import Reading
 
 CLOSE_LIMIT_S = 10.0
-INVALID_DATA, INTERNAL_ERROR, SERVICE_RESTART = 1007, 1011, 1012
+INTERNAL_ERROR = 1011
 PING_TICKS = 20  # in an interval
 PING = Frame(Opcode.PING, b"").serialize(mask=False)
 NO_FILE = -1  # nothing can be written to it
@@ -49,9 +46,8 @@ class Peer(asyncio.Protocol):
         "_fd",
         "_is_silent",
         "_limits",
-        "_message",
-        "_parser",
         "_peers",
+        "_reading",
         "_timer",
         "_transport",
         "behind_since",
@@ -64,14 +60,13 @@ class Peer(asyncio.Protocol):
         self._peers = peers
         self._limits = limits
         self._fd = NO_FILE
-        self._parser: Protocol | None = None
-        self._message: bytearray | None = None
+        self._reading: Reading | None = None
         self._is_silent = False
         self._timer: asyncio.TimerHandle | None = None
 
     def take_over(self, parser: Protocol, frames: Iterable[Frame]) -> None:
         """Go on where the handshake ended: with its parser, and the frames that came since."""
-        self._parser = parser
+        self._reading = reading = Reading(parser)
         self._peers.add(self)
         self._transport.set_protocol(self)
         self._transport.resume_reading()
@@ -84,7 +79,7 @@ class Peer(asyncio.Protocol):
         self._start_keepalive()
         if self._client:
             self._client.connection = self
-        self._act(parser, frames)
+        self._act(reading, frames)
 
     # What the application and the server call
 
@@ -100,10 +95,10 @@ class Peer(asyncio.Protocol):
 
     def close(self, code: int, reason: str) -> None:
         """Begin to close with a code and a reason."""
-        parser = self._take_parser()
-        if parser.state is OPEN:
-            parser.send_close(code, reason)
-        self._settle(parser)
+        reading = self._take_reading()
+        if reading.parser.state is OPEN:
+            reading.parser.send_close(code, reason)
+        self._settle(reading)
 
     def shutdown(self) -> None:
         """End, because the server does; it waits for its connections, so they do not wait for anybody's answer."""
@@ -119,17 +114,16 @@ class Peer(asyncio.Protocol):
         """Understand bytes, wherever in a frame they end; of a client that is to go, only the first."""
         self._is_silent = False
         for start in range(0, len(data), MAX_BYTES_AT_ONCE):
-            parser = self._take_parser()
-            parser.receive_data(data[start : start + MAX_BYTES_AT_ONCE])
-            self._act(parser, parser.events_received())  # type: ignore[arg-type]  # after the handshake they are frames
+            reading = self._take_reading()
+            self._act(reading, reading.frames(data[start : start + MAX_BYTES_AT_ONCE]))
             if self._client is None:
                 break
 
     def eof_received(self) -> None:
         """End: whoever closes its half without the closing handshake has gone."""
-        parser = self._take_parser()
-        parser.receive_eof()
-        self._settle(parser)
+        reading = self._take_reading()
+        reading.parser.receive_eof()
+        self._settle(reading)
 
     def pause_writing(self) -> None:
         """Be behind. Whoever does not read is not read either, or the answers to its pings would heap up."""
@@ -150,55 +144,51 @@ class Peer(asyncio.Protocol):
         self._lose_client()
         if self._timer is not None:
             self._timer.cancel()
-        self._drop_parser()
+        self._end_reading()
         self._peers.discard(self)
 
     # The protocol
 
-    def _take_parser(self) -> Protocol:
-        if self._parser is None:
-            self._parser = Protocol(SERVER, max_size=self._limits.max_message_bytes, logger=logger)
-        return self._parser
+    def _take_reading(self) -> Reading:
+        if self._reading is None:
+            self._reading = Reading.begin(self._limits.max_message_bytes)
+        return self._reading
 
-    def _act(self, parser: Protocol, frames: Iterable[Frame]) -> None:
+    def _act(self, reading: Reading, frames: Iterable[Frame]) -> None:
         try:
             for frame in frames:
-                self._receive(frame)
+                self._receive(reading, frame)
         except Refusal as refusal:
             self.close(refusal.code, refusal.reason)
         else:
-            self._settle(parser)
+            self._settle(reading)
 
-    def _receive(self, frame: Frame) -> None:
-        """Put messages together; control frames are the parser's business. Raises `Refusal`."""
+    def _receive(self, reading: Reading, frame: Frame) -> None:
+        """Hand messages on; control frames are the parser's business. Raises `Refusal`."""
         if self._client is None:
             return
         self._client.spend_frame()
         if frame.opcode is Opcode.BINARY:
             self._client.received(None)
-        elif frame.opcode in (Opcode.TEXT, Opcode.CONT):
-            self._message = self._message or bytearray()
-            self._message += frame.data
-            if frame.fin:
-                text, self._message = _decode(self._message), None
-                self._client.received(text)
+        elif (text := reading.text(frame)) is not None:
+            self._client.received(text)
 
-    def _settle(self, parser: Protocol) -> None:
-        """Send what the parser answers, and begin to end if it closes; or drop it, if it is between two messages."""
-        writes = parser.data_to_send()
+    def _settle(self, reading: Reading) -> None:
+        """Send what the parser answers, and begin to end if it closes; or end reading between two messages."""
+        writes = reading.parser.data_to_send()
         if self._client is not None and writes:
             self._transport.write(b"".join(writes))
-        if parser.state is not OPEN:
+        if reading.parser.state is not OPEN:
             self._begin_to_end()
             if SEND_EOF in writes:
                 self._end_writing()
-        elif self._message is None and _is_between_frames(parser):
-            self._drop_parser()
+        elif reading.is_between_messages():
+            self._end_reading()
 
-    def _drop_parser(self) -> None:
-        if self._parser is not None:
-            self._parser.parser.close()  # it refers to itself, and would wait for the garbage collector
-            self._parser = None
+    def _end_reading(self) -> None:
+        if self._reading is not None:
+            self._reading.end()
+            self._reading = None
 
     # The end
 
@@ -247,22 +237,6 @@ class Peer(asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
         self._timer = asyncio.get_running_loop().call_later(seconds, act, *arguments)
-
-
-def _is_between_frames(parser: Protocol) -> bool:
-    """Whether the parser has nothing of a next frame: it then waits to know whether there is one at all."""
-    waiting = cast("GeneratorType[None, None, None]", parser.parser)
-    while isinstance(waiting.gi_yieldfrom, GeneratorType):
-        waiting = waiting.gi_yieldfrom
-    return waiting.__name__ == "at_eof"
-
-
-def _decode(message: bytearray) -> str:
-    """Return the text of a message. Raises `Refusal`."""
-    try:
-        return message.decode()
-    except UnicodeDecodeError as error:
-        raise Refusal(INVALID_DATA, f"{error.reason} at position {error.start}") from error
 
 
 def _set_options(connected: socket.socket) -> None:

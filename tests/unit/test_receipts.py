@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from tests.unit.test_broadcast import Company, Wire, served, until
+from tests.unit.company import Company, Wire, served, until
 from tests.unit.test_live import change, settled
 from webapp import receipts as receipts_module
 from webapp.changes import Changes
