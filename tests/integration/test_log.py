@@ -51,6 +51,16 @@ def test_only_the_rows_that_changed_are_logged(database: psycopg.Connection) -> 
     assert told(database)[2:] == [("update", "a", 1, 2)]
 
 
+def test_what_another_trigger_changes_after_ours_is_logged(database: psycopg.Connection) -> None:
+    make_item(database, name="a", quantity=1)
+    database.execute(
+        "CREATE FUNCTION move() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.location := 'yard'; RETURN NEW; END $$"
+    )
+    database.execute("CREATE TRIGGER z BEFORE UPDATE ON inventory FOR EACH ROW EXECUTE FUNCTION move()")
+    database.execute("UPDATE inventory SET quantity = 1")
+    assert [(row["before_location"], row["after_location"]) for row in logged(database)[1:]] == [(None, "yard")]
+
+
 def test_copy_is_logged(database: psycopg.Connection) -> None:
     with database.cursor() as cursor, cursor.copy("COPY inventory (name, quantity) FROM STDIN") as copy:
         copy.write("a\t1\nb\t2\n")
