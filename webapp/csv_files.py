@@ -112,6 +112,9 @@ def _lines(file: IO[bytes], encoding: str) -> Iterator[str]:
             yield line
     except UnicodeError as error:
         raise UnreadableFile(f"The file is not {encoding} from about line {number + 1} on. {SAVE_AS}") from error
+    finally:
+        if not file.closed:
+            text.detach()  # it is for whoever opened the file to close it
 
 
 def _encoding(file: IO[bytes]) -> str:

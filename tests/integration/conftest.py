@@ -1,11 +1,14 @@
 """A server for the tests of a module, where each makes what it needs and none relies on what is there."""
 
 import logging
+import secrets
 from collections.abc import Iterator
 
 import httpx
 import psycopg
 import pytest
+from psycopg import sql
+from psycopg.conninfo import make_conninfo
 
 from tests.server import LiveServer, serve
 
@@ -22,6 +25,26 @@ def shared(shared_url: str) -> Iterator[psycopg.Connection]:
     """A connection to the shared database."""
     with psycopg.connect(shared_url, autocommit=True) as connection:
         yield connection
+
+
+@pytest.fixture
+def empty_database(admin_url: str) -> Iterator[str]:
+    """Address of a database with nothing in it."""
+    name = sql.Identifier(f"test_{secrets.token_hex(6)}")
+    with psycopg.connect(admin_url, autocommit=True) as connection:
+        connection.execute(sql.SQL("CREATE DATABASE {} ENCODING 'UTF8' TEMPLATE template0").format(name))
+        yield make_conninfo(admin_url, dbname=name.as_string().strip('"'))
+        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(name))
+
+
+@pytest.fixture
+def stranger(admin_url: str) -> Iterator[str]:
+    """Name of a role that owns nothing; its password is its name."""
+    name = f"stranger_{secrets.token_hex(6)}"
+    with psycopg.connect(admin_url, autocommit=True) as connection:
+        connection.execute(sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}").format(sql.Identifier(name), name))
+        yield name
+        connection.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(name)))
 
 
 @pytest.fixture

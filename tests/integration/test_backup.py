@@ -9,10 +9,9 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from tests.browserless import open_page, until
+from tests.command import call, refusal
 from tests.factories import make_item
-from tests.integration import test_cli
 from tests.integration.parts import postgres_15
-from tests.integration.test_cli import refusal, run
 from tests.server import LiveServer, serve
 from webapp import backup
 from webapp.backup import CONTENTS, LEFT_OUT, back_up, restore
@@ -21,8 +20,6 @@ from webapp.settings import SetupError
 
 ITEMS = "SELECT * FROM inventory ORDER BY id"
 CHANGES = "SELECT * FROM inventory_changes ORDER BY id"
-empty_database = test_cli.empty_database
-stranger = test_cli.stranger
 
 
 @pytest.fixture
@@ -45,10 +42,10 @@ def test_everything_comes_back_in_another_database_and_numbers_go_on(
     database: psycopg.Connection, database_url: str, empty_database: str, file: Path
 ) -> None:
     fill(database)
-    done = run("backup", str(file), DATABASE_URL=database_url)
+    done = call("backup", str(file), DATABASE_URL=database_url)
     assert (done.returncode, done.stdout) == (0, f"1 items and 3 changes are in {file}.\n")
     assert file.stat().st_mode & 0o777 == 0o600
-    done = run("restore", str(file), DATABASE_URL=empty_database)
+    done = call("restore", str(file), DATABASE_URL=empty_database)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("1 items and 3 changes of 20")
     with psycopg.connect(empty_database, autocommit=True) as restored:

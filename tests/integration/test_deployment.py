@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.command import COMMAND, serving
 from tests.integration.parts import find
-from tests.integration.test_cli import environment
 from webapp.settings import RESOURCES
 
 PROGRAM = "/opt/live-inventory/bin/live-inventory"
@@ -29,22 +29,16 @@ def value(unit: str, name: str) -> str:
     return str(found)
 
 
-def check_that_it_serves(command: list[str], reload: signal.Signals | None, **variables: str) -> None:
-    variables = {"PORT": "0", **variables}
-    with subprocess.Popen(
-        command, env=environment(**variables), cwd=RESOURCES, stdout=subprocess.PIPE, text=True
-    ) as process:
-        try:
-            assert process.stdout
-            page = process.stdout.readline().strip().removeprefix("Live Inventory is on ")
-            if reload:
-                process.send_signal(reload)
-            with urllib.request.urlopen(f"{page}/healthz", timeout=10) as answer:
-                assert answer.status == 200
-            process.terminate()
-            assert process.wait(30) in (0, -signal.SIGTERM)
-        finally:
-            process.kill()
+def check_that_it_serves(
+    command: list[str], database_url: str, log: Path, reload: signal.Signals | None = None
+) -> None:
+    with serving(database_url, log, command=command) as server:
+        if reload:
+            server.process.send_signal(reload)
+        with urllib.request.urlopen(f"{server.url}/healthz", timeout=10) as answer:
+            assert answer.status == 200
+        server.process.terminate()
+        assert server.process.wait(30) in (0, -signal.SIGTERM)
 
 
 @pytest.mark.parts
@@ -58,16 +52,16 @@ def test_systemd_understands_the_unit(unit: str, tmp_path: Path) -> None:
     assert "kill mode" in subprocess.run([*verify, str(file)], capture_output=True, text=True, check=False).stderr
 
 
-def test_what_the_unit_starts_serves_and_reloads_and_ends(unit: str, database_url: str) -> None:
+def test_what_the_unit_starts_serves_and_reloads_and_ends(unit: str, database_url: str, tmp_path: Path) -> None:
     assert value(unit, "ExecReload") == "/bin/kill -HUP $MAINPID"
     program, *arguments = shlex.split(value(unit, "ExecStart"))
     assert program == PROGRAM
-    check_that_it_serves([sys.executable, "-m", "webapp", *arguments], signal.SIGHUP, DATABASE_URL=database_url)
+    check_that_it_serves([*COMMAND, *arguments], database_url, tmp_path / "log", signal.SIGHUP)
 
 
-def test_what_the_procfile_starts_serves(database_url: str) -> None:
+def test_what_the_procfile_starts_serves(database_url: str, tmp_path: Path) -> None:
     lines = dict(line.split(": ", 1) for line in (RESOURCES / "Procfile").read_text().splitlines())
     program, *arguments = shlex.split(lines["web"])
     assert program == "python"
     arguments = [each.replace("0.0.0.0", "127.0.0.1") for each in arguments]  # no test is for others to reach
-    check_that_it_serves([sys.executable, *arguments], None, DATABASE_URL=database_url)
+    check_that_it_serves([sys.executable, *arguments], database_url, tmp_path / "log")

@@ -10,9 +10,8 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from tests.accounts import make_account
-from tests.integration import test_cli
+from tests.command import call
 from tests.integration.parts import pgbouncer, postgres_15
-from tests.integration.test_cli import run
 from tests.server import serve
 from webapp import doctor, examination
 from webapp.doctor import examine
@@ -23,8 +22,6 @@ from webapp.queries import QUERIES
 from webapp.settings import Settings
 
 HASTY = "fsync is off: a crash loses the database"
-empty_database = test_cli.empty_database
-stranger = test_cli.stranger
 
 
 def findings(url: str, **settings: Any) -> list[Finding]:
@@ -46,7 +43,7 @@ def test_each_line_says_how_it_is_and_the_status_whether_something_must_be_mende
     database: psycopg.Connection, database_url: str
 ) -> None:
     database.execute("ALTER TABLE inventory DISABLE TRIGGER inventory_log_update")
-    done = run("doctor", DATABASE_URL=database_url, PORT="0")
+    done = call("doctor", DATABASE_URL=database_url, PORT="0")
     assert (done.returncode, done.stderr[:14]) == (1, "To be mended: ")
     assert "ok   the database answers\n" in done.stdout
     off = "these triggers are off, so that changes are not seen: inventory_log_update"

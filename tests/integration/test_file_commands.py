@@ -3,42 +3,32 @@
 import random
 import signal
 import subprocess
-import sys
 from pathlib import Path
 from threading import Event
 
 import psycopg
 import pytest
 
+from tests.command import COMMAND, call, environment, refusal, refused, run
 from tests.factories import make_item
-from tests.integration.test_cli import environment, refusal, run
 from tests.waiting import eventually
 from webapp.settings import RESOURCES
 from webapp.simulation import ITEMS, Shop, make_stock
-
-COMMAND = [sys.executable, "-m", "webapp"]
 
 
 def items(database: psycopg.Connection) -> list[tuple[object, ...]]:
     return database.execute("SELECT name, quantity FROM inventory ORDER BY name").fetchall()
 
 
-def run_on_bytes(*arguments: str, stdin: bytes, **variables: str) -> subprocess.CompletedProcess[bytes]:
-    command = [*COMMAND, *arguments]
-    return subprocess.run(
-        command, input=stdin, env=environment(**variables), cwd=RESOURCES, capture_output=True, timeout=30, check=False
-    )
-
-
 def test_a_file_is_imported_or_only_looked_at(database: psycopg.Connection, database_url: str, tmp_path: Path) -> None:
     make_item(database, name="apples", quantity=1)
     file = tmp_path / "delivery note.csv"
     file.write_text("name,delta,price\napples,5,1.20\npears,3,0.80\n")
-    looked_at = run("import", str(file), "--dry-run", DATABASE_URL=database_url)
+    looked_at = call("import", str(file), "--dry-run", DATABASE_URL=database_url)
     assert looked_at.returncode == 0
     assert looked_at.stdout.startswith("1 new, 1 changed, 0 unchanged. Not used: price. (dry run")
     assert items(database) == [("apples", 1)]
-    done = run("import", str(file), DATABASE_URL=database_url)
+    done = call("import", str(file), DATABASE_URL=database_url)
     assert (done.returncode, done.stdout) == (0, "1 new, 1 changed, 0 unchanged. Not used: price.\n")
     assert items(database) == [("apples", 6), ("pears", 3)]
     reasons = database.execute("SELECT DISTINCT source, reason FROM inventory_changes WHERE source IS NOT NULL")
@@ -64,22 +54,22 @@ def test_a_file_that_is_not_there_or_not_text_is_one_line(database_url: str, tmp
     assert "Is a directory" in refusal("import", str(tmp_path), DATABASE_URL=database_url)
     file.write_bytes("name,qty\nMüsli,3\n".encode("cp1252"))
     assert "line 2: This line is not UTF-8" in refusal("import", str(file), DATABASE_URL=database_url)
-    assert run("import", str(file), "--encoding", "windows-1252", DATABASE_URL=database_url).returncode == 0
-    assert run("import", str(file), "--encoding", "nonsense", DATABASE_URL=database_url).returncode == 2
+    assert call("import", str(file), "--encoding", "windows-1252", DATABASE_URL=database_url).returncode == 0
+    assert call("import", str(file), "--encoding", "nonsense", DATABASE_URL=database_url).returncode == 2
 
 
 def test_the_standard_streams_take_and_give_the_same(database: psycopg.Connection, database_url: str) -> None:
     make_item(database, name="=Äpfel", quantity=3, unit="kg")
     make_item(database, name="pears", quantity=2**63 - 1, code="P")
-    exported = run_on_bytes("export", stdin=b"", DATABASE_URL=database_url)
-    assert exported.stdout.decode().splitlines()[1:] == [",'=Äpfel,3,kg,,", f"P,pears,{2**63 - 1},,,"]
-    imported = run_on_bytes("import", "-", stdin=exported.stdout, DATABASE_URL=database_url)
-    assert imported.stdout == b"0 new, 0 changed, 2 unchanged.\n"
+    exported = run("export", DATABASE_URL=database_url)
+    assert exported.stdout.splitlines()[1:] == [",'=Äpfel,3,kg,,", f"P,pears,{2**63 - 1},,,"]
+    imported = run("import", "-", stdin=exported.stdout, DATABASE_URL=database_url)
+    assert imported.stdout == "0 new, 0 changed, 2 unchanged.\n"
 
 
 def test_export_writes_a_file_or_says_why_not(database: psycopg.Connection, database_url: str, tmp_path: Path) -> None:
     make_item(database, name="apples", quantity=3)
-    assert run("export", str(tmp_path / "a.csv"), DATABASE_URL=database_url).returncode == 0
+    assert call("export", str(tmp_path / "a.csv"), DATABASE_URL=database_url).returncode == 0
     assert (tmp_path / "a.csv").read_text("utf-8-sig").endswith("\n,apples,3,,,\n")
     assert "No such file" in refusal("export", str(tmp_path / "no" / "a.csv"), DATABASE_URL=database_url)
 
@@ -106,7 +96,7 @@ def test_a_simulation_leaves_the_items_of_others_alone_unless_told(
     database: psycopg.Connection, database_url: str
 ) -> None:
     make_item(database, name="precious", quantity=5)
-    assert "add --yes" in refusal("simulate", "--for", "1", DATABASE_URL=database_url)
+    assert "add --yes" in refused(run("simulate", "--for", "1", DATABASE_URL=database_url))
     assert items(database) == [("precious", 5)]
     done = run("simulate", "--for", "0.1", "--rate", "100", "--yes", DATABASE_URL=database_url)
     assert done.returncode == 0
