@@ -48,6 +48,12 @@ def stranger(admin_url: str) -> Iterator[str]:
 
 
 @pytest.fixture
+def no_items(shared: psycopg.Connection) -> None:
+    """Empty the shared inventory, where a test counts what is in it."""
+    shared.execute("DELETE FROM inventory")
+
+
+@pytest.fixture
 def visitor(shared_server: LiveServer) -> Iterator[httpx.Client]:
     """A client without scripts, as plain forms and links are."""
     with httpx.Client(base_url=shared_server.url, verify=False, timeout=20) as client:
