@@ -10,9 +10,10 @@ from typing import Any, TypeVar
 import psycopg
 from psycopg.rows import dict_row
 
-from webapp import accounts, sessions
+from webapp import accounts, sessions, tokens
 from webapp.accounts import AccountError
 from webapp.database import Connection, prepare
+from webapp.invitations import invite
 from webapp.roles import GIVEN_ROLES, Role
 from webapp.settings import SetupError, load_settings
 
@@ -27,8 +28,9 @@ def add_commands(commands: "Commands[argparse.ArgumentParser]") -> None:
     adding = _add(own, "add", add, "add an account; its password is asked for, or read from the standard input")
     adding.add_argument("--role", choices=GIVEN_ROLES, default="editor", help="what it may do (editor)")
     _add(own, "role", set_role, "give an account another role").add_argument("role", choices=GIVEN_ROLES)
-    _add(own, "password", set_password, "set another password; all its devices are signed out")
-    _add(own, "sign-out", sign_out, "sign an account out on all its devices")
+    _add(own, "password", set_password, "set another password; its devices are signed out, its API tokens removed")
+    leaving = _add(own, "sign-out", sign_out, "sign an account out on all its devices")
+    leaving.add_argument("--tokens", action="store_true", help="remove its API tokens too")
     _add(own, "remove", remove, "delete an account")
     listing = own.add_parser("list", help="list all accounts")
     listing.set_defaults(run=lambda _: run(show_all))
@@ -45,7 +47,7 @@ def _add(
 
 async def add(connection: Connection, options: argparse.Namespace) -> str:
     """Add an account; the first one administers, or nobody could."""
-    if options.role != Role.ADMIN.label and not await accounts.all_accounts(connection):
+    if options.role != Role.ADMIN.label and not await sessions.all_accounts(connection):
         raise AccountError("The first account is for an admin: add --role admin")
     account = await accounts.add_account(connection, options.name, options.role, _ask_password())
     return f"{account.name} may sign in now, as {account.role.label}.\n"
@@ -53,43 +55,52 @@ async def add(connection: Connection, options: argparse.Namespace) -> str:
 
 async def set_role(connection: Connection, options: argparse.Namespace) -> str:
     """Give an account another role."""
-    await accounts.set_role(connection, await find_id(connection, options.name), options.role)
+    account_id = await find_id(connection, options.name)
+    await accounts.set_role(connection, account_id, options.role, without_password=_without_password())
     return f"{options.name} is {options.role} now.\n"
 
 
 async def set_password(connection: Connection, options: argparse.Namespace) -> str:
     """Set another password."""
     await accounts.set_password(connection, await find_id(connection, options.name), _ask_password())
-    return f"{options.name} has another password now, and is signed out everywhere.\n"
+    return f"{options.name} has another password now, is signed out everywhere, and has no API tokens any more.\n"
 
 
 async def sign_out(connection: Connection, options: argparse.Namespace) -> str:
     """End all sessions of an account."""
-    await sessions.close_sessions(connection, await find_id(connection, options.name))
-    return f"{options.name} is signed out everywhere.\n"
+    account_id = await find_id(connection, options.name)
+    await sessions.close_sessions(connection, account_id)
+    if options.tokens:
+        await tokens.remove_tokens(connection, account_id)
+    return f"{options.name} is signed out everywhere{', and has no API tokens any more' if options.tokens else ''}.\n"
 
 
 async def remove(connection: Connection, options: argparse.Namespace) -> str:
     """Delete an account; the last of all may go, and then it is open again."""
-    await accounts.delete_account(connection, await find_id(connection, options.name), may_be_last=True)
+    account_id, without_password = await find_id(connection, options.name), _without_password()
+    await accounts.delete_account(connection, account_id, without_password=without_password, may_be_last=True)
     return f"{options.name} is gone.\n"
 
 
 async def show_all(connection: Connection) -> str:
     """List all accounts."""
-    rows = await accounts.all_accounts(connection)
+    rows = await sessions.all_accounts(connection)
     lines = [f"{row['role']:6}  {_last_seen(row):16}  {row['name']}\n" for row in rows]
     return "".join(lines) or "There are no accounts.\n"
 
 
 def are_there_any(url: str) -> bool:
     """Whether there are accounts."""
-    return bool(asyncio.run(_connected(url, accounts.all_accounts)))
+    return bool(asyncio.run(_connected(url, sessions.all_accounts)))
 
 
 def first_link(url: str, page_url: str) -> str:
     """Return a link by which the first account is made, once."""
-    return f"{page_url}/invitation?token={asyncio.run(_connected(url, accounts.invite))}"
+    return f"{page_url}/invitation?token={asyncio.run(_connected(url, invite))}"
+
+
+def _without_password() -> bool:
+    return load_settings().trusted_user_header is not None
 
 
 def _last_seen(row: dict[str, Any]) -> str:

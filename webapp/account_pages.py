@@ -5,12 +5,13 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, Response
 
-from webapp import accounts, sessions
+from webapp import accounts, sessions, tokens
 from webapp.accounts import AccountError
 from webapp.addresses import redirect
 from webapp.attempts import TooManyAttempts
 from webapp.database import Pool
 from webapp.forms import read_fields
+from webapp.invitations import invite
 from webapp.passwords import LEAST_CHARACTERS
 from webapp.responses import READ, PiecesOfApp, PoolOfApp, html
 from webapp.roles import GIVEN_ROLES, PRINCIPAL
@@ -32,6 +33,7 @@ async def change_password(request: Request, pool: PoolOfApp, pieces: PiecesOfApp
     fields = await read_fields(request)
     attempt = attempt_of(request, PRINCIPAL.get().name or "")
     try:
+        accounts.checked_password(fields.get("password", ""))  # else it would count as an attempt
         await attempt.count(pool)
         await accounts.change_password(pool, PRINCIPAL.get(), fields.get("old", ""), fields.get("password", ""))
         await attempt.succeed(pool)
@@ -39,7 +41,7 @@ async def change_password(request: Request, pool: PoolOfApp, pieces: PiecesOfApp
         return await _own(pool, pieces, error=AccountError(str(error), "old"), status=429)
     except AccountError as error:
         return await _own(pool, pieces, error=error, status=422)
-    return await _own(pool, pieces, done="Your password is changed, and your other devices are signed out.")
+    return await _own(pool, pieces, is_changed=True)
 
 
 @router.post("/account/sessions/{session_id:item}/close")
@@ -71,7 +73,7 @@ async def add_account(request: Request, pool: PoolOfApp, pieces: PiecesOfApp) ->
         account = await accounts.add_account(pool, name, role)
     except AccountError as error:
         return await _all(pool, pieces, error=error, name=name, role=role, status=422)
-    return await _all(pool, pieces, link=await _invitation(request, pool, account.id), invited=account.name, status=201)
+    return await _invite(request, account.id, pool, pieces)
 
 
 @router.post("/accounts/{account_id:item}/role")
@@ -79,19 +81,17 @@ async def set_role(request: Request, account_id: int, pool: PoolOfApp, pieces: P
     """Give an account another role."""
     fields = await read_fields(request)
     try:
-        await accounts.set_role(pool, account_id, fields.get("role", ""))
+        role, without_password = fields.get("role", ""), _without_password(request)
+        await accounts.set_role(pool, account_id, role, without_password=without_password)
     except AccountError as error:
         return await _all(pool, pieces, refusal=error, status=409)
     return redirect(request, "/accounts")
 
 
 @router.post("/accounts/{account_id:item}/invite")
-async def invite(request: Request, account_id: int, pool: PoolOfApp, pieces: PiecesOfApp) -> Response:
+async def invite_again(request: Request, account_id: int, pool: PoolOfApp, pieces: PiecesOfApp) -> Response:
     """Show a link by which an account's owner chooses another password."""
-    account = await accounts.find_account(pool, account_id)
-    if account is None:
-        return await _all(pool, pieces, refusal="There is no such account any more.", status=409)
-    return await _all(pool, pieces, link=await _invitation(request, pool, account.id), invited=account.name, status=201)
+    return await _invite(request, account_id, pool, pieces)
 
 
 @router.post("/accounts/{account_id:item}/sign-out")
@@ -101,30 +101,50 @@ async def sign_out_account(request: Request, account_id: int, pool: PoolOfApp) -
     return redirect(request, "/accounts")
 
 
+@router.post("/accounts/{account_id:item}/remove-tokens")
+async def remove_tokens(request: Request, account_id: int, pool: PoolOfApp) -> Response:
+    """Remove all API tokens of an account."""
+    await tokens.remove_tokens(pool, account_id)
+    return redirect(request, "/accounts")
+
+
 @router.post("/accounts/{account_id:item}/delete")
 async def delete_account(request: Request, account_id: int, pool: PoolOfApp, pieces: PiecesOfApp) -> Response:
     """Delete an account. What it has done stays in the history under its name."""
     try:
-        await accounts.delete_account(pool, account_id)
+        await accounts.delete_account(pool, account_id, without_password=_without_password(request))
     except AccountError as error:
         return await _all(pool, pieces, refusal=error, status=409)
     return redirect(request, "/accounts")
 
 
-async def _invitation(request: Request, pool: Pool, account_id: int) -> str:
-    token = await accounts.invite(pool, account_id)
-    return f"{str(request.base_url).rstrip('/')}/invitation?token={token}"
+async def _invite(request: Request, account_id: int, pool: Pool, pieces: Pieces) -> Response:
+    try:
+        token = await invite(pool, account_id, PRINCIPAL.get().account_id)
+    except AccountError as error:
+        return await _all(pool, pieces, refusal=error, status=409)
+    link = f"{str(request.base_url).rstrip('/')}/invitation?token={token}"
+    return await _all(pool, pieces, link=link, invited=account_id, status=201)
+
+
+def _without_password(request: Request) -> bool:
+    """Whether people sign in without a password of ours, by a proxy's word."""
+    return request.app.state.settings.trusted_user_header is not None
 
 
 async def _own(pool: Pool, pieces: Pieces, *, status: int = 200, **shown: Any) -> Response:
-    devices = await sessions.sessions_of(pool, PRINCIPAL.get().account_id)
-    values = {"sessions": devices, "least": LEAST_CHARACTERS, "error": None, "done": ""} | shown
+    account_id = PRINCIPAL.get().account_id
+    found = {
+        "sessions": await sessions.sessions_of(pool, account_id),
+        "tokens": await tokens.tokens_of(pool, account_id or 0),
+    }
+    values = found | {"least": LEAST_CHARACTERS, "error": None, "is_changed": False} | shown
     return _private(html(pieces, "account/own.html", status=status, **values))
 
 
 async def _all(pool: Pool, pieces: Pieces, *, status: int = 200, **shown: Any) -> Response:
-    nothing = {"error": None, "refusal": "", "name": "", "role": "editor", "link": "", "invited": ""}
-    values = {"accounts": await accounts.all_accounts(pool), "roles": GIVEN_ROLES} | nothing | shown
+    nothing = {"error": None, "refusal": "", "name": "", "role": "editor", "link": "", "invited": 0}
+    values = {"accounts": await sessions.all_accounts(pool), "roles": GIVEN_ROLES} | nothing | shown
     return _private(html(pieces, "account/all.html", status=status, **values))
 
 

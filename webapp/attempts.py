@@ -8,10 +8,10 @@ import math
 from datetime import timedelta
 from hashlib import sha256
 
+from webapp.accounts import LONGEST_NAME
 from webapp.crowd import neighbourhood
-from webapp.database import Connection, Source, use_connection
-from webapp.queries import QUERIES
-from webapp.sessions import LONGEST_NAME
+from webapp.database import Connection, Source
+from webapp.statements import execute, fetch_all, fetch_one, transaction
 from webapp.text import storable, trim
 
 FREE_OF_ACCOUNT, FREE_OF_ADDRESS = 5, 20
@@ -46,41 +46,37 @@ class Attempt:
 
     async def count(self, source: Source) -> None:
         """Count it. Raises `TooManyAttempts`, and then counts nothing."""
-        async with use_connection(source) as connection, connection.transaction():
-            await connection.execute(QUERIES["forget_attempts"])
+        await execute(source, "forget_attempts")  # by itself: what it locks must not wait for what is counted
+        async with transaction(source) as connection:
             name = await _folded(connection, self._name)
             self._familiar = _digest("account and address", name, self._place)
             account = self._familiar if await self._is_familiar(connection) else _digest("account", name)
             free = {account: FREE_OF_ACCOUNT} | ({self._address: FREE_OF_ADDRESS} if self._address else {})
             values = {"digests": list(free), "free": list(free.values()), "kept": KEPT, "longest": LONGEST}
-            cursor = await connection.execute(QUERIES["count_attempt"], values)
-            if cursor.rowcount < len(free):
+            if len(await fetch_all(connection, "count_attempt", **values)) < len(free):
                 raise TooManyAttempts(await _wait_s(connection, values))
             self._counted = list(free)
 
     async def succeed(self, source: Source) -> None:
         """Take note that the password was right. Others' failures stay counted."""
-        async with use_connection(source) as connection, connection.transaction():
-            await connection.execute(QUERIES["undo_attempt"], {"digests": self._counted})
+        async with transaction(source) as connection:
+            await execute(connection, "undo_attempt", digests=self._counted)
             familiar = {"digest": self._familiar, "free": FREE_OF_ACCOUNT, "kept": FAMILIAR_FOR}
-            await connection.execute(QUERIES["make_familiar"], familiar)
+            await execute(connection, "make_familiar", **familiar)
 
     async def _is_familiar(self, connection: Connection) -> bool:
-        cursor = await connection.execute(QUERIES["is_familiar"], {"digest": self._familiar})
-        row = await cursor.fetchone()
+        row = await fetch_one(connection, "is_familiar", digest=self._familiar)
         return bool(row and row["is_familiar"])
 
 
 async def _folded(connection: Connection, name: str) -> str:
     """Return a name as the database compares it: whatever it takes for the same is counted as the same."""
-    cursor = await connection.execute(QUERIES["folded_name"], {"name": name})
-    row = await cursor.fetchone()
+    row = await fetch_one(connection, "folded_name", name=name)
     return str(row["name"]) if row else name
 
 
 async def _wait_s(connection: Connection, values: dict[str, object]) -> float:
-    cursor = await connection.execute(QUERIES["attempts_wait"], values)
-    row = await cursor.fetchone()
+    row = await fetch_one(connection, "attempts_wait", digests=values["digests"])
     return float(row["wait_s"]) if row else 0.0
 
 

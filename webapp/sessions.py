@@ -3,15 +3,16 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
+from webapp.accounts import NoSuchAccount, hold, readable_name
 from webapp.database import Source
 from webapp.items import MAX_ID
 from webapp.passwords import MOST_CHARACTERS, digest_of, hash_password, is_outdated, is_password, new_token
 from webapp.roles import Principal, Role
 from webapp.statements import Row, execute, fetch_all, fetch_one, note, transaction
-from webapp.text import storable, trim
+from webapp.text import storable
 
 IDLE, LONGEST = timedelta(days=14), timedelta(days=90)
-LONGEST_NAME, LONGEST_AGENT, LONGEST_ADDRESS = 64, 300, 64
+LONGEST_AGENT, LONGEST_ADDRESS = 300, 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,28 +23,31 @@ class Device:
     agent: str
 
 
-def readable_name(name: str) -> str:
-    """Return a name as it would be kept, or one that nobody has."""
-    name = trim(name)
-    return name if storable(name) == name and len(name) <= LONGEST_NAME else ""
-
-
 async def sign_in(source: Source, name: str, password: str, device: Device, before: str = "") -> str | None:
     """Return the token of a new session in place of the one `before`; None: no such name and password."""
     row = await fetch_one(source, "account_by_name", name=readable_name(name))
-    if not await is_password(row["password_hash"] if row else None, password[:MOST_CHARACTERS]) or row is None:
+    kept = row["password_hash"] if row else None
+    if not await is_password(kept, password[:MOST_CHARACTERS]) or row is None or kept is None:
         return None
-    if is_outdated(row["password_hash"]):
-        await execute(source, "set_password", id=row["id"], password_hash=await hash_password(password))
-    return await open_session(source, row["id"], device, before)
+    anew = await hash_password(password) if is_outdated(kept) else kept
+    try:
+        async with transaction(source) as connection:
+            if (await hold(connection, row["id"]))[row["id"]]["password_hash"] != kept:
+                return None  # it was changed meanwhile, and the sessions of whoever knew the old one are closed
+            if anew != kept:
+                await execute(connection, "rehash_password", id=row["id"], password_hash=anew)
+            return await open_session(connection, row["id"], device, before)
+    except NoSuchAccount:
+        return None
 
 
 async def open_session(source: Source, account_id: int, device: Device, before: str = "") -> str:
-    """Return the token of a new session in place of the one `before`."""
+    """Return the token of a new session in place of the one `before`. Raises `NoSuchAccount`."""
     token = new_token()
     address = storable(device.address)[:LONGEST_ADDRESS]
     values = {"account_id": account_id, "address": address, "agent": storable(device.agent)[:LONGEST_AGENT]}
     async with transaction(source) as connection:
+        await hold(connection, account_id)
         await execute(connection, "close_session", token_hash=digest_of(before))
         await execute(connection, "open_session", token_hash=digest_of(token), idle=IDLE, **values)
     return token
@@ -83,6 +87,11 @@ async def close_sessions(source: Source, account_id: int | None) -> None:
     """End all sessions of an account."""
     if account_id is not None and account_id <= MAX_ID:
         await execute(source, "close_sessions_of_account", account_id=account_id, kept=0)
+
+
+async def all_accounts(source: Source) -> list[Row]:
+    """Return all accounts by name: id, name, role, created_at, has_password, sessions, seen_at, tokens."""
+    return await fetch_all(source, "accounts", idle=IDLE, longest=LONGEST)
 
 
 async def sessions_of(source: Source, account_id: int | None) -> list[Row]:

@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, Response
 
-from webapp import accounts, sessions
+from webapp import invitations, sessions
 from webapp.accounts import AccountError
 from webapp.addresses import redirect
 from webapp.attempts import Attempt, TooManyAttempts
@@ -57,7 +57,7 @@ async def sign_out(request: Request, pool: PoolOfApp) -> Response:
 async def show_invitation(request: Request, pool: PoolOfApp, pieces: PiecesOfApp) -> Response:
     """Ask for the password that an account shall have."""
     token = request.query_params.get("token", "")
-    invitation = await accounts.find_invitation(pool, token)
+    invitation = await invitations.find_invitation(pool, token)
     return _invitation(pieces, token, invitation, AccountError(""), "", 200 if invitation else 410)
 
 
@@ -68,11 +68,11 @@ async def accept_invitation(request: Request, pool: PoolOfApp, pieces: PiecesOfA
     token, name, password = (fields.get(field, "") for field in ("token", "name", "password"))
     doorkeeper: Doorkeeper = request.app.state.doorkeeper
     try:
-        session = await accounts.accept_invitation(pool, token, name, password, device_of(request))
+        session = await invitations.accept_invitation(pool, token, name, password, device_of(request))
         await doorkeeper.look()  # it may be the first account
         return _signed_in(request, session, "/")
     except AccountError as error:
-        return _invitation(pieces, token, await accounts.find_invitation(pool, token), error, name, 422)
+        return _invitation(pieces, token, await invitations.find_invitation(pool, token), error, name, 422)
 
 
 def attempt_of(request: Request, name: str) -> Attempt:

@@ -4,9 +4,10 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, Response
+from starlette.exceptions import HTTPException
 
 from webapp import tokens
-from webapp.accounts import AccountError
+from webapp.accounts import AccountError, NoSuchAccount
 from webapp.addresses import redirect
 from webapp.database import Pool
 from webapp.forms import read_fields
@@ -37,10 +38,19 @@ async def add(request: Request, pool: PoolOfApp, pieces: PiecesOfApp) -> Respons
     try:
         lasts = whole_number(days, MOST_DAYS) or 0
         token = await tokens.add_token(pool, _owner(OWN), label, lasts, may_write=may_write)
+    except NoSuchAccount as error:
+        raise HTTPException(401, "Your account has been deleted.") from error
     except AccountError as error:
         typed = {"label": label, "days": days, "may_write": may_write}
         return await _page(pool, pieces, OWN, error=error, status=422, **typed)
     return await _page(pool, pieces, OWN, secret=token, status=201)
+
+
+@router.post(OWN + "/remove-all")
+async def remove_all(request: Request, pool: PoolOfApp) -> Response:
+    """Remove all of one's tokens."""
+    await tokens.remove_tokens(pool, _owner(OWN))
+    return redirect(request, OWN)
 
 
 @router.post(OWN + "/{token_id:item}/remove")

@@ -2,12 +2,12 @@
 
 from datetime import timedelta
 
-from webapp.accounts import AccountError
+from webapp.accounts import AccountError, hold
 from webapp.database import Source
 from webapp.items import MAX_ID
 from webapp.passwords import digest_of, new_token
 from webapp.roles import Principal, Role
-from webapp.statements import Row, fetch_all, note
+from webapp.statements import Row, execute, fetch_all, note, transaction
 from webapp.text import trim
 
 PREFIX = "li_"  # by which people know what it is, and scanners for leaked secrets
@@ -23,16 +23,10 @@ async def add_token(source: Source, account_id: int | None, label: str, days: in
         raise AccountError("A token is an account's: make one first.", "label")
     if not 1 <= days <= MOST_DAYS:
         raise AccountError(f"A token lasts from 1 to {MOST_DAYS} days.", "days")
-    rows = await fetch_all(
-        source,
-        "add_token",
-        account_id=account_id,
-        label=label,
-        token_hash=digest_of(token),
-        may_write=may_write,
-        lasts=timedelta(days=days),
-        most=MOST_OF_ACCOUNT,
-    )
+    values = {"label": label, "may_write": may_write, "lasts": timedelta(days=days), "most": MOST_OF_ACCOUNT}
+    async with transaction(source) as connection:
+        await hold(connection, account_id)  # others who add one wait, or there would be too many
+        rows = await fetch_all(connection, "add_token", account_id=account_id, token_hash=digest_of(token), **values)
     if not rows:
         raise AccountError(f"There are {MOST_OF_ACCOUNT} tokens already: remove one first.", "label")
     return token
@@ -57,6 +51,12 @@ async def remove_token(source: Source, token_id: int, account_id: int | None = N
     rows = await fetch_all(source, "remove_token", id=token_id, account_id=account_id) if token_id <= MAX_ID else []
     if not rows:
         raise AccountError("There is no such token any more.")
+
+
+async def remove_tokens(source: Source, account_id: int | None) -> None:
+    """Remove all tokens of an account."""
+    if account_id is not None and account_id <= MAX_ID:
+        await execute(source, "remove_tokens_of_account", account_id=account_id)
 
 
 def role_of(row: Row) -> Role:

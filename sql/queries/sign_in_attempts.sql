@@ -3,9 +3,10 @@
 SELECT public.inventory_fold(%(name)s) AS name;
 
 -- forget_attempts --
--- Forgets some that are of no interest any more.
+-- Forgets some that are of no interest any more, and are counted by nobody at the moment.
 DELETE FROM public.inventory_sign_in_attempts
- WHERE digest IN (SELECT digest FROM public.inventory_sign_in_attempts WHERE expires_at < now() LIMIT 100);
+ WHERE digest = ANY(ARRAY(
+    SELECT digest FROM public.inventory_sign_in_attempts WHERE expires_at < now() LIMIT 100 FOR UPDATE SKIP LOCKED));
 
 -- is_familiar --
 -- One row: whether an account has signed in from an address.

@@ -24,11 +24,15 @@ SELECT t.id, t.label, t.may_write, t.created_at, t.expires_at, t.used_at, t.expi
  ORDER BY public.inventory_fold(a.name), t.id;
 
 -- add_token --
--- One row: the new API token's id; none if the account has so many already.
+-- One row: the new API token's id; none if the account has so many already, which is held meanwhile.
 INSERT INTO public.inventory_tokens (account_id, label, token_hash, may_write, expires_at)
 SELECT %(account_id)s, %(label)s, %(token_hash)s, %(may_write)s, now() + %(lasts)s::interval
  WHERE (SELECT count(*) FROM public.inventory_tokens WHERE account_id = %(account_id)s) < %(most)s
 RETURNING id;
+
+-- remove_tokens_of_account --
+-- Nothing.
+DELETE FROM public.inventory_tokens WHERE account_id = %(account_id)s;
 
 -- remove_token --
 -- The id of the API token that was removed; none if there is no such one, or none of that account.

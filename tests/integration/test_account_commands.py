@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from tests.accounts import PASSWORD, on
-from webapp import accounts, tokens
+from webapp import accounts, sessions, tokens
 from webapp.settings import RESOURCES
 
 COMMAND = [sys.executable, "-m", "webapp"]
@@ -36,7 +36,7 @@ def test_accounts_are_kept_from_the_command_line(database_url: str) -> None:
     assert account(database_url, "sign-out", "ada").returncode == 0
     assert "admin" in account(database_url, "list").stdout
     assert account(database_url, "remove", "ada").stdout == "ada is gone.\n"
-    assert on(database_url, accounts.all_accounts) == []
+    assert on(database_url, sessions.all_accounts) == []
 
 
 def test_tokens_are_kept_from_the_command_line(database_url: str) -> None:

@@ -46,6 +46,7 @@ TABLE = {
         GET /account/tokens
         POST /account/tokens
         POST /account/tokens/{}/remove
+        POST /account/tokens/remove-all
         POST /account/password
         POST /account/sessions/{}/close
         POST /account/sign-out-everywhere
@@ -80,6 +81,7 @@ TABLE = {
         POST /accounts
         POST /accounts/{}/delete
         POST /accounts/{}/invite
+        POST /accounts/{}/remove-tokens
         POST /accounts/{}/role
         POST /accounts/{}/sign-out
     """,

@@ -12,11 +12,12 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
-from tests.accounts import as_browser, make_account, on, token_for, wait_until_closed
+from tests.accounts import PASSWORD, as_browser, make_account, on, token_for, wait_until_closed
 from tests.factories import make_item
 from tests.server import LiveServer, serve
 from webapp import accounts, tokens
 from webapp.accounts import Account, AccountError
+from webapp.invitations import invite
 
 SECRET = re.compile(r'class="secret">(li_[\w-]{43})<')
 NEW = {"name": "apples", "quantity": 1}
@@ -140,6 +141,38 @@ def test_whoever_is_connected_with_a_token_is_cut_off_when_it_ends(
         assert ended.close_code == 1008
         assert other.ping().wait(5)
         assert other.close_code is None
+
+
+def test_tokens_outlive_signing_out_and_ones_own_new_password_and_end_when_that_is_said(
+    server: LiveServer, shared_url: str
+) -> None:
+    account = make_account(shared_url, "Una", "editor", PASSWORD)
+    token = new_token(shared_url, account)
+    with as_browser(server, token_for(shared_url, account)) as client:
+        client.post("/account/password", data={"old": PASSWORD, "password": f"{PASSWORD} 2"})
+        client.post("/account/sign-out-everywhere")
+    assert ask(server, "GET", "/api/items", token).status_code == 200
+    with as_browser(server, token_for(shared_url, account)) as client:
+        assert "leave your API token as they are" in client.get("/account").text
+        client.post("/account/tokens/remove-all")
+    assert ask(server, "GET", "/api/items", token).status_code == 401
+
+
+@pytest.mark.parametrize("by", ["an admin", "a link", "the command"])
+def test_whoever_takes_an_account_back_ends_its_tokens(server: LiveServer, shared_url: str, by: str) -> None:
+    account = make_account(shared_url, f"Taken back by {by}", "editor", PASSWORD)
+    token = new_token(shared_url, account)
+    ada = on(shared_url, accounts.find_by_name, "Ada")
+    with as_browser(server, token_for(shared_url, ada)) as client:
+        if by == "an admin":
+            assert f"/accounts/{account.id}/remove-tokens" in client.get("/accounts").text
+            client.post(f"/accounts/{account.id}/remove-tokens")
+        elif by == "a link":
+            link = on(shared_url, invite, account.id)
+            client.post("/invitation", data={"token": link, "password": PASSWORD})
+        else:
+            on(shared_url, accounts.set_password, account.id, PASSWORD)
+    assert ask(server, "GET", "/api/items", token).status_code == 401
 
 
 def test_nobody_removes_anothers_token_but_an_admin(server: LiveServer, shared_url: str, account: Account) -> None:
