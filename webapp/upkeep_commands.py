@@ -6,9 +6,10 @@ from pathlib import Path
 
 import psycopg
 
-from webapp.backup import Contents, back_up, restore
+from webapp.backup import Contents, back_up
 from webapp.database import locate
 from webapp.doctor import examine
+from webapp.restore import restore
 from webapp.settings import SetupError, load_settings
 
 Commands = argparse._SubParsersAction  # argparse gives the type no other name

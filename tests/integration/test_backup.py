@@ -13,9 +13,9 @@ from tests.command import call, refusal
 from tests.factories import make_item
 from tests.integration.parts import postgres_15
 from tests.server import LiveServer, serve
-from webapp import backup
-from webapp.backup import CONTENTS, LEFT_OUT, back_up, restore
+from webapp.backup import CONTENTS, LEFT_OUT, back_up
 from webapp.migrations import Migration, all_migrations, applied_migrations, apply, migrate, objects_made, preparing
+from webapp.restore import restore
 from webapp.settings import SetupError
 
 ITEMS = "SELECT * FROM inventory ORDER BY id"
@@ -128,7 +128,7 @@ def test_a_backup_of_an_older_release_is_brought_up_to_date_by_what_its_release_
 ) -> None:
     known = all_migrations()
     later = [Migration(f"9999_{n}", f"UPDATE public.inventory SET unit = unit || {n}".encode()) for n in (1, 2)]
-    monkeypatch.setattr(backup, "all_migrations", lambda: [*known, *later])
+    monkeypatch.setattr("webapp.restore.all_migrations", lambda: [*known, *later])
     with preparing(empty_database) as connection:
         apply(connection, known[:4])
         connection.execute("INSERT INTO public.inventory (name, quantity, unit) VALUES ('of long ago', 7, '')")
