@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import httpx
 import psycopg
 import pytest
 
@@ -14,7 +15,7 @@ from tests.browserless import BrowserlessPage, open_page, until
 from tests.command import serving
 from tests.factories import make_item
 from tests.integration import parts
-from tests.proxy import network_to
+from tests.proxy import network_before, network_to
 from tests.server import LiveServer, serve
 from tests.work import counted_work
 
@@ -36,6 +37,11 @@ class Elsewhere(LiveServer):
 
 def selected(database: psycopg.Connection) -> list[tuple[str, int]]:
     return database.execute("SELECT name, quantity FROM inventory ORDER BY name LIMIT 50").fetchall()
+
+
+def feed(server: LiveServer) -> str:
+    """Return what the server says of its change feed."""
+    return str(httpx.get(f"{server.url}/readyz", verify=False, timeout=20).json()["feed"])
 
 
 async def come_back(port: int, revision: str, summary: str) -> bytes:
@@ -109,24 +115,34 @@ def clock(tmp_path: Path) -> str:
 
 
 @pytest.mark.parts
-async def test_a_clock_that_jumps_changes_nothing_but_the_time_that_is_told(
+async def test_a_clock_that_jumps_changes_nothing_but_the_time_that_is_told_and_makes_no_dead_feed_look_fresh(
     database_url: str, database: psycopg.Connection, tmp_path: Path, clock: str
 ) -> None:
     shift = tmp_path / "shift"
     shift.write_text("0")
     item = make_item(database, name="apples", quantity=0)
-    with serving(database_url, tmp_path / "log", LD_PRELOAD=clock, CLOCK_SHIFT=str(shift)) as server:
+    with (
+        network_before(database_url) as (url, network),
+        serving(url, tmp_path / "log", LD_PRELOAD=clock, CLOCK_SHIFT=str(shift)) as server,
+    ):
         async with open_page(server) as page:
             await until(lambda: page.beats)
 
             def told_minutes() -> int:
                 return int(re.findall(r'data-now="(\d+)"', "".join(page.frames))[-1])
 
-            began = told_minutes()
-            for number, jump in enumerate((DAY_S, -DAY_S), start=1):
-                shift.write_text(str(jump))
-                expected = range(began + jump // 60, began + jump // 60 + 2)
-                await until(lambda: told_minutes() in expected)  # noqa: B023 - asked at once
-                database.execute("UPDATE inventory SET quantity = %s WHERE id = %s", [number, item])
+            async def check(jump_s: int, quantity: int) -> None:
+                shift.write_text(str(jump_s))
+                expected = range(began + jump_s // 60, began + jump_s // 60 + 2)
+                await until(lambda: told_minutes() in expected)
+                database.execute("UPDATE inventory SET quantity = %s WHERE id = %s", [quantity, item])
                 await until(lambda: page.items() == selected(database))
-        assert "WARNING" not in server.said
+
+            began = told_minutes()
+            await check(DAY_S, quantity=1)
+            network.stall()
+            shift.write_text(str(-DAY_S))
+            await until(lambda: feed(server) != "ok")
+            network.mend()
+            await check(-DAY_S, quantity=2)
+        assert "Traceback" not in server.said
