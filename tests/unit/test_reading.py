@@ -36,6 +36,7 @@ LAST = st.one_of(
     st.builds(lambda data: masked(Opcode.TEXT, data * 20), st.just(b"long")),
     st.builds(lambda data: Frame(Opcode.TEXT, data).serialize(mask=False), DATA),
     st.builds(lambda data: masked(Opcode.CONT, data), DATA),
+    st.builds(lambda data: masked(Opcode.TEXT, data + b"\xff"), DATA),
     st.binary(min_size=1, max_size=12),
 )
 
