@@ -69,9 +69,23 @@ def become(module: str, *arguments: str) -> None:
 
 
 def check() -> str:
-    """Run every check; return what has failed, which is empty if all is well."""
-    failed = [line for line in CHECKS if not run(BIN / line.split()[0], *line.split()[1:])]
+    """Run all checks at once; return what has failed, which is empty if all is well."""
+    running = [(line, start(BIN / line.split()[0], *line.split()[1:])) for line in CHECKS]
+    failed = [line for line, process in running if not told(line, process)]
     return "Failed: " + ", ".join(failed) if failed else ""
+
+
+def start(*command: object) -> "subprocess.Popen[bytes]":
+    """Start a program in the project's folder, and keep what it says."""
+    words = [str(word) for word in command]
+    return subprocess.Popen(words, cwd=str(ROOT), stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+
+def told(line: str, process: "subprocess.Popen[bytes]") -> bool:
+    """Show what a program has said when it has ended; return whether it succeeded."""
+    said, _ = process.communicate()
+    sys.stderr.write(f"+ {line}\n{said.decode(errors='replace')}")
+    return process.returncode == 0
 
 
 def ensure_packages() -> None:
