@@ -26,10 +26,11 @@ def environment(**variables: str) -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name not in ours} | variables
 
 
-def call(*arguments: str, **variables: str) -> Done:
+def call(*arguments: str, stdin: str = "", **variables: str) -> Done:
     """Do what the command does, in this process, which takes no time to start: for commands that end by themselves."""
     with (
         patch.dict(os.environ, environment(**variables), clear=True),
+        patch("sys.stdin", StringIO(stdin)),
         redirect_stdout(StringIO()) as stdout,
         redirect_stderr(StringIO()) as stderr,
     ):

@@ -1,54 +1,42 @@
 """`live-inventory account ...`, and how a server that other machines reach gets its first account."""
 
-import os
 import re
-import subprocess
-import sys
+from pathlib import Path
 
 import httpx
+import psycopg
 import pytest
 
 from tests.accounts import PASSWORD, on
+from tests.command import call, run, serving
 from webapp import accounts, sessions, tokens
-from webapp.settings import RESOURCES
-
-COMMAND = [sys.executable, "-m", "webapp"]
 
 
-def account(url: str, *arguments: str, typed: str = "", of: str = "account") -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*COMMAND, of, *arguments],
-        env=os.environ | {"DATABASE_URL": url},
-        cwd=RESOURCES,
-        input=typed,
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
-
-
-def test_accounts_are_kept_from_the_command_line(database_url: str) -> None:
-    assert account(database_url, "list").stdout == "There are no accounts.\n"
-    added = account(database_url, "add", "Ada", "--role", "admin", typed=f"{PASSWORD}\n")
+def test_accounts_are_kept_from_the_command_line(database: psycopg.Connection, database_url: str) -> None:
+    assert call("account", "list", DATABASE_URL=database_url).stdout == "There are no accounts.\n"
+    added = run("account", "add", "Ada", "--role", "admin", stdin=f"{PASSWORD}\n", DATABASE_URL=database_url)
     assert added.stdout == "Ada may sign in now, as admin.\n", added.stderr
-    assert account(database_url, "role", "ada", "viewer").stderr.startswith("Ada is the only admin")
-    assert account(database_url, "sign-out", "ada").returncode == 0
-    assert "admin" in account(database_url, "list").stdout
-    assert account(database_url, "remove", "ada").stdout == "ada is gone.\n"
+    (kept,) = database.execute("SELECT password_hash FROM inventory_accounts").fetchone() or [""]
+    assert kept.startswith("$argon2id$v=19$m=65536,t=3,p=4$"), "as RFC 9106 recommends where memory is scarce"
+    assert call("account", "role", "ada", "viewer", DATABASE_URL=database_url).stderr.startswith(
+        "Ada is the only admin"
+    )
+    assert call("account", "sign-out", "ada", DATABASE_URL=database_url).returncode == 0
+    assert "admin" in call("account", "list", DATABASE_URL=database_url).stdout
+    assert call("account", "remove", "ada", DATABASE_URL=database_url).stdout == "ada is gone.\n"
     assert on(database_url, sessions.all_accounts) == []
 
 
 def test_tokens_are_kept_from_the_command_line(database_url: str) -> None:
     on(database_url, accounts.add_account, "Ada", "admin")
-    made = account(database_url, "add", "ada", "nightly import", "--write", "--days", "30", of="token")
+    made = call("token", "add", "ada", "nightly import", "--write", "--days", "30", DATABASE_URL=database_url)
     token = made.stdout.strip()
     assert re.fullmatch(r"li_[\w-]{43}", token), made.stderr
     assert on(database_url, tokens.find_token, token).role.label == "editor"
-    listed = account(database_url, "list", of="token").stdout
+    listed = call("token", "list", DATABASE_URL=database_url).stdout
     assert "write" in listed
     assert "Ada: nightly import" in listed
-    assert account(database_url, "revoke", listed.split()[0], of="token").returncode == 0
+    assert call("token", "revoke", listed.split()[0], DATABASE_URL=database_url).returncode == 0
     assert on(database_url, tokens.find_token, token) is None
 
 
@@ -64,26 +52,24 @@ def test_tokens_are_kept_from_the_command_line(database_url: str) -> None:
 def test_what_cannot_be_done_is_one_line(
     database_url: str, arguments: tuple[str, ...], typed: str, message: str
 ) -> None:
-    done = account(database_url, *arguments, typed=typed)
+    done = call("account", *arguments, stdin=typed, DATABASE_URL=database_url)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
     assert done.stderr.startswith(message)
 
 
 @pytest.mark.parametrize("is_open", [False, True])
-def test_an_address_that_others_reach_is_open_only_where_that_is_said(database_url: str, *, is_open: bool) -> None:
-    command = [*COMMAND, "serve", "--host", "0.0.0.0", "--port", "0", *(["--open"] if is_open else [])]
-    environment = os.environ | {"DATABASE_URL": database_url}
-    with subprocess.Popen(command, env=environment, cwd=RESOURCES, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout
-            lines = [process.stdout.readline() for _ in range(4)]
-            port = re.findall(r":(\d+)$", lines[0].strip())[0]
-            with httpx.Client(base_url=f"http://127.0.0.1:{port}", verify=False) as client:
-                assert client.get("/").status_code == (200 if is_open else 303)
-                if not is_open:
-                    make_the_first(client, lines[3])
-        finally:
-            process.kill()
+def test_an_address_that_others_reach_is_open_only_where_that_is_said(
+    database_url: str, tmp_path: Path, *, is_open: bool
+) -> None:
+    options = ["--host", "0.0.0.0", *(["--open"] if is_open else [])]
+    with (
+        serving(database_url, tmp_path / "log", *options) as server,
+        httpx.Client(base_url=f"http://127.0.0.1:{server.port}", verify=False) as client,
+    ):
+        *_, last = (server.next_line() for _ in range(3))
+        assert client.get("/").status_code == (200 if is_open else 303)
+        if not is_open:
+            make_the_first(client, last)
 
 
 def make_the_first(client: httpx.Client, line: str) -> None:
