@@ -70,16 +70,33 @@ _BEFORE, _AFTER = (itemgetter(*(f"{side}_{name}" for name in ItemState._fields))
 
 
 class Touch(IntEnum):
-    """How much of what is shown changes can alter: figures that are known already, single rows in their places, all.
+    """How much of what is shown must be read anew: nothing, what changed, or all.
 
-    `DOUBT` is less than any of them: nothing was heard of, but somebody has seen what was never shown here.
+    `DOUBT` is the least: nothing was heard of, but somebody has seen what was never shown here.
     """
 
     NOTHING = 0
     DOUBT = 1
-    FIGURES = 2
-    ROWS = 3
-    ALL = 4
+    SOME = 2
+    ALL = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Horizon:
+    """What a snapshot sees: all transactions before `xmax` but those that were open."""
+
+    xmax: int
+    open: frozenset[int] = frozenset()
+
+    @classmethod
+    def parse(cls, snapshot: str) -> Self:
+        """Read a pg_snapshot: xmin:xmax:open,open,..."""
+        _, xmax, still_open = snapshot.split(":")
+        return cls(int(xmax), frozenset(map(int, filter(None, still_open.split(",")))))
+
+    def sees(self, xid: int) -> bool:
+        """Whether what a committed transaction did is in the snapshot."""
+        return xid < self.xmax and xid not in self.open
 
 
 @dataclass(frozen=True, eq=False)

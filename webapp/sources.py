@@ -1,7 +1,7 @@
 """What the table shows live: the items of a view; and the fragments that all live views are made of."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
 from functools import cache, lru_cache, partial
 from typing import Any
 
@@ -11,14 +11,15 @@ from webapp.database import Pool, fetch
 from webapp.difference import Entry, Partial, Snapshot
 from webapp.history import LoggedChange
 from webapp.items import FIELDS, Item
-from webapp.queries import QUERIES, is_unique, ordered
+from webapp.queries import is_unique, ordered
 from webapp.rendering import Renderer, build
 from webapp.tallies import Tallies
-from webapp.tally import Figures, Tally
+from webapp.tally import Tally
 from webapp.views import ALL_ITEMS, PAGE_ROWS, View
-from webapp.window import Order, Place, Stretch, Window
+from webapp.window import Order, Stretch, Window
 
 NEAR = 10_000  # items are looked at in the order of an index as soon as thousands that match are sorted
+MARGIN_ROWS = 50  # so many rows are kept before and after a page, to move in when others leave
 CACHED_ROWS = 5_000  # a view keeps those that it shows; here others find them, and who opens a page
 CACHED_CHANGES = 1_000
 CACHED_FIGURES = 2_000  # their numbers of matches and pagers
@@ -34,27 +35,26 @@ class ItemList:
         self._pieces = pieces
         self._tally: Tally | None = None
         self._listing: Listing | None = None
-        self._changed_ids: set[int] = set()
+        self._window: Window | None = None
+        self._items: dict[int, Item] = {}  # of the page, as far as they have not changed since
         self._entries: dict[Item, Entry] = {}
 
     async def load(self, touch: Touch) -> Snapshot:
         """Read, as far as it is needed, and render what is to be shown now."""
-        changed_ids, self._changed_ids = list(self._changed_ids), set()
-        if self._listing is None or touch is Touch.ALL:
-            self._listing = await self.read()
-        else:
-            self._listing = await self._renewed(self._listing, changed_ids)
+        known = await self._renewed(self._window) if self._window and touch is not Touch.ALL else None
+        self._listing = known or await self.read(margin=MARGIN_ROWS)
         return self.render(self._listing)
 
-    async def read(self, *, certain: bool = True) -> "Listing":
-        """Read the page of rows, after their number; `certain`: see `Tallies.figures`."""
-        matches = (await self._figures(certain=certain)).items
-        page = min(self.view.page, count_pages(matches))
-        stretch = Stretch.of_page(page, matches, PAGE_ROWS)
+    async def read(self, *, margin: int = 0, certain: bool = True) -> "Listing":
+        """Read the page of rows and a margin around it, after their number; `certain`: see `Tallies.figures`."""
         tally = await self._find_tally()
+        matches = (await self._tallies.figures(tally, certain=certain)).items
+        stretch = Stretch.around(self._page(matches), matches, PAGE_ROWS, margin)
+        among_known = tally.ids is not None
         rows = await self._rows(tally, stretch, matches)
-        window = self._window(rows, page, tally.matcher.needle, stretch)
-        return Listing(tuple(map(Item.from_row, rows)), matches, page, window)
+        self._items = {row["id"]: Item.from_row(row) for row in rows}
+        self._window = Window(self._order(tally), stretch, rows, among_known=among_known) if rows else None
+        return self._list(self._ids(self._window, matches) if self._window else None, matches)
 
     def render(self, listing: "Listing") -> Snapshot:
         """Render a listing; rows that were rendered before are not rendered again."""
@@ -64,13 +64,25 @@ class ItemList:
         return Snapshot({"rows": tuple(self._entries.values())}, pieces, build())
 
     def touched_by(self, changes: Changes) -> Touch:
-        """Say whether the changes alter the page, rows of it in their places, or only how many items match."""
+        """Forget what changed, and say whether the page lacks something now, or shows what it should not."""
         if self._tally is None or self._listing is None:
             return Touch.ALL
-        window = self._listing.window
-        moves = self._tally.moves(changes, window.order)
-        self._changed_ids |= window.ids & moves.stay
-        return window.touch(moves)
+        moves = self._tally.moves(changes, self._order(self._tally))
+        altered = self._items.keys() & moves.item_ids
+        if not (altered or moves.moves):
+            return Touch.NOTHING
+        for item_id in altered:
+            del self._items[item_id]
+        if self._window is None or self._tally.figures is None:
+            return Touch.ALL
+        self._window.hear(moves.moves)
+        matches = self._tally.figures.items
+        ids = self._ids(self._window, matches)
+        if ids is None:
+            return Touch.ALL
+        is_shown = matches == self._listing.matches and not self._window.unplaced
+        is_shown &= [self._items.get(item_id) for item_id in ids] == list(self._listing.items)
+        return Touch.NOTHING if is_shown else Touch.SOME
 
     def highlight(self, entry: Entry, before: Entry | None) -> str:
         """Render a row with the cells marked that changed; all of them in a row that came."""
@@ -84,22 +96,46 @@ class ItemList:
         """Render a frame of the table."""
         return self._pieces.frame(partials, "revision", "items/_revision.html", revision)
 
-    async def _renewed(self, listing: "Listing", changed_ids: list[int]) -> "Listing":
-        """Read what changed in its place; an item that is gone by now has changed the others' places."""
-        rows = await fetch(self._pool, QUERIES["items_by_ids"], {"ids": changed_ids}) if changed_ids else []
-        if len(rows) < len(changed_ids):
-            return await self.read()
-        changed = {row["id"]: Item.from_row(row) for row in rows}
-        items = tuple(changed.get(item.id, item) for item in listing.items)
-        return replace(listing, items=items, matches=(await self._figures()).items)
+    async def _renewed(self, window: Window) -> "Listing | None":
+        """Read what is not known of the page; None: it must be read anew."""
+        if window.unplaced:
+            window.place(await self._fetch(window.unplaced))
+        matches = (await self._tallies.figures(await self._find_tally())).items
+        ids = self._ids(window, matches)
+        if ids is None:
+            return None
+        if missing := [item_id for item_id in ids if item_id not in self._items]:
+            await self._fetch(missing)
+        return self._list(ids, matches)
+
+    def _list(self, ids: Collection[int] | None, matches: int) -> "Listing":
+        """List what is known of items; those that are not there any more will be told soon."""
+        items = tuple(self._items[item_id] for item_id in ids or () if item_id in self._items)
+        self._items = {item.id: item for item in items}
+        return Listing(items, matches, self._page(matches))
+
+    async def _fetch(self, ids: Collection[int]) -> list[dict[str, Any]]:
+        """Read items wherever they are in the list."""
+        query = ordered("items_by_ids", self.view.column, descending=self.view.descending)
+        tally = await self._find_tally()
+        rows = await fetch(self._pool, query, {"ids": list(ids), "needle": tally.matcher.needle})
+        self._items |= {row["id"]: Item.from_row(row) for row in rows}
+        return rows
+
+    def _ids(self, window: Window, matches: int) -> list[int] | None:
+        return window.page((self._page(matches) - 1) * PAGE_ROWS, PAGE_ROWS, matches, MARGIN_ROWS)
+
+    def _page(self, matches: int) -> int:
+        """Return which page is shown for one beyond the end: the last."""
+        return min(self.view.page, count_pages(matches))
+
+    def _order(self, tally: Tally) -> Order:
+        return Order(self.view.column, self.view.descending, tally.matcher.needle)
 
     async def _find_tally(self) -> Tally:
         if self._tally is None:
             self._tally = await self._tallies.of(self.view.filter)
         return self._tally
-
-    async def _figures(self, *, certain: bool = True) -> Figures:
-        return await self._tallies.figures(await self._find_tally(), certain=certain)
 
     async def _rows(self, tally: Tally, stretch: Stretch, matches: int) -> list[dict[str, Any]]:
         """An index gives the order of names, but all that matches a search may come last in it."""
@@ -118,27 +154,14 @@ class ItemList:
         items = self._tallies.items
         return items is not None and is_unique(self.view.column) and 2 * stretch.end * items < matches * NEAR
 
-    def _window(self, rows: Sequence[Mapping[str, Any]], page: int, needle: str, stretch: Stretch) -> Window:
-        """A page that is not full ends with the list, and so does one that stands for a page beyond it."""
-        starts_after_others = rows and page > 1
-        ends_before_others = len(rows) == PAGE_ROWS and page == self.view.page
-        return Window(
-            Order(self.view.column, self.view.descending, needle),
-            frozenset(row["id"] for row in rows),
-            first=Place.of(rows[0]) if starts_after_others else None,
-            last=Place.of(rows[-1]) if ends_before_others else None,
-            from_end=stretch.from_end,
-        )
-
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """One page of a view: its items in order, how many match in all, which page it is, and between which places."""
+    """One page of a view: its items in order, how many match in all, and which page it is."""
 
     items: tuple[Item, ...]
     matches: int
     page: int
-    window: Window
 
     def values(self, view: View) -> dict[str, Any]:
         """Return what the templates show of it beside the rows."""

@@ -5,10 +5,11 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from weakref import WeakValueDictionary
 
+from webapp.changes import Horizon
 from webapp.database import Pool, fetch
 from webapp.matching import Matcher
 from webapp.queries import filled
-from webapp.tally import KEPT_IDS, Figures, Horizon, Tally
+from webapp.tally import KEPT_IDS, Figures, Tally
 from webapp.views import ALL_ITEMS, Filter
 
 RECENT_TALLIES = 100

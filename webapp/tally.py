@@ -4,9 +4,9 @@ import asyncio
 import time
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
-from webapp.changes import Change, Changes, ItemState
+from webapp.changes import Change, Changes, Horizon, ItemState
 from webapp.matching import Matcher
 from webapp.window import Moves, Order
 
@@ -27,24 +27,6 @@ class Figures:
         return Figures(
             self.items - gone.items + come.items, self.units - gone.units + come.units, self.low - gone.low + come.low
         )
-
-
-@dataclass(frozen=True, slots=True)
-class Horizon:
-    """What a snapshot sees: all transactions before `xmax` but those that were open."""
-
-    xmax: int
-    open: frozenset[int] = frozenset()
-
-    @classmethod
-    def parse(cls, snapshot: str) -> Self:
-        """Read a pg_snapshot: xmin:xmax:open,open,..."""
-        _, xmax, still_open = snapshot.split(":")
-        return cls(int(xmax), frozenset(map(int, filter(None, still_open.split(",")))))
-
-    def sees(self, xid: int) -> bool:
-        """Whether what a committed transaction did is in the snapshot."""
-        return xid < self.xmax and xid not in self.open
 
 
 class Tally:

@@ -3,9 +3,9 @@
 SELECT public.inventory_fold(%(text)s) AS folded;
 
 -- view_items --
--- The items on one page of a view in its order, first the one whose code is the search text; each with what its place
--- is made of. Only numbers and places are sorted; what else is shown is looked up for each on the page (LIMIT 1 keeps
--- that from becoming a join that reads all items).
+-- A stretch of the items of a view in its order, first the one whose code is the search text; each with what its place
+-- is made of, and the snapshot it was found in. Only numbers and places are sorted; what else is shown is looked up for
+-- each of the stretch (LIMIT 1 keeps that from becoming a join that reads all items).
 WITH matching AS {found} (
     SELECT id, {column} AS key, {exact} AS is_exact
       FROM public.inventory
@@ -16,7 +16,7 @@ page AS (
      ORDER BY {walk}
      LIMIT %(page_rows)s
     OFFSET %(offset)s)
-SELECT item.*, key, is_exact
+SELECT item.*, key, is_exact, pg_current_snapshot()::text AS snapshot
   FROM page
  CROSS JOIN LATERAL (
        SELECT id, name, quantity, unit, location, reorder_level, code, version, updated_at
@@ -33,7 +33,7 @@ WITH near AS (
       FROM public.inventory
      ORDER BY {walk}
      LIMIT %(near)s)
-SELECT *
+SELECT *, pg_current_snapshot()::text AS snapshot
   FROM (SELECT id, name, quantity, unit, location, reorder_level, code, version, updated_at, key, FALSE AS is_exact
           FROM near
          WHERE {matches}
@@ -102,8 +102,10 @@ SELECT id, name, quantity, unit, location, reorder_level, code, version, updated
  WHERE id = %(id)s;
 
 -- items_by_ids --
--- The items with these ids, in no order; no row for one that is not there.
-SELECT id, name, quantity, unit, location, reorder_level, code, version, updated_at
+-- The items with these ids, in no order, each with what its place in a view is made of; no row for one that is not
+-- there.
+SELECT id, name, quantity, unit, location, reorder_level, code, version, updated_at,
+       {column} AS key, {exact} AS is_exact
   FROM public.inventory
  WHERE id = ANY (%(ids)s);
 

@@ -60,7 +60,7 @@ def _revision(page: str, element_id: str) -> str:
 
 
 class Writer:
-    """Changes an item so that the change can be recognised: its unit becomes `@NUMBER@`."""
+    """Changes an item so that the change can be recognised: its unit becomes `@NUMBER@`, its quantity one more."""
 
     def __init__(self, url: str) -> None:
         self._connection = psycopg.connect(url, autocommit=True)
@@ -69,7 +69,9 @@ class Writer:
     def change(self, item_id: int) -> tuple[int, float]:
         """Commit a change; return its number and when the commit had returned (`time.time`)."""
         number = next(self._numbers)
-        self._connection.execute("UPDATE inventory SET unit = %s WHERE id = %s", [f"@{number}@", item_id])
+        self._connection.execute(
+            "UPDATE inventory SET unit = %s, quantity = quantity + 1 WHERE id = %s", [f"@{number}@", item_id]
+        )
         return number, time.time()
 
     async def change_often(self, item_id: int, changes: int, pause_s: float = CALM_S) -> dict[int, float]:

@@ -22,7 +22,7 @@ from webapp.sources import ItemList, Pieces
 from webapp.tallies import Tallies
 from webapp.tally import Tally
 from webapp.views import ALL_ITEMS, SORTS, View
-from webapp.window import Side, Stretch, Window
+from webapp.window import Stretch, Window
 
 LETTERS = ["a", "A", "b", "Ä", "ä", "ß", "ς", "σ", "İ", "%", "_", "\\", "🍏", "é", "e\u0301", "0"]
 COLUMNS = ("name", "quantity", "unit", "location", "reorder_level", "code")
@@ -33,6 +33,7 @@ Chance = random.Random
 def _small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pages of three rows, and so few numbers kept that searches are done in every way there is."""
     monkeypatch.setattr(sources, "PAGE_ROWS", 3)
+    monkeypatch.setattr(sources, "MARGIN_ROWS", 2)
     monkeypatch.setattr(sources, "NEAR", 10)
     for module in (tallies, tally):
         monkeypatch.setattr(module, "KEPT_IDS", 8)
@@ -145,8 +146,8 @@ async def test_reading_what_is_touched_makes_a_view_right(shared: psycopg.Connec
 async def test_the_control_a_window_that_takes_what_comes_before_it_for_its_own_is_caught(
     shared: psycopg.Connection, pool: Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    side = Window._side
-    monkeypatch.setattr(Window, "_side", lambda *given: side(*given) or Side.AFTER)
+    count = Window._count
+    monkeypatch.setattr(Window, "_count", lambda self, place, by: None if self._beyond else count(self, place, by))
     assert await goes_wrong(shared, pool)
 
 
@@ -160,8 +161,7 @@ async def test_the_control_a_filter_that_forgets_what_was_low_is_caught(
 async def test_the_control_a_page_counted_off_from_an_end_that_moves_is_caught(
     shared: psycopg.Connection, pool: Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    of = Window._touch_of_move
-    monkeypatch.setattr(Window, "_touch_of_move", lambda self, change: of(replace(self, from_end=False), change))
+    monkeypatch.setattr(Window, "_before", lambda self, matches: 0 if self._first is None else self._beyond)
     assert await goes_wrong(shared, pool)
 
 
@@ -170,6 +170,13 @@ async def test_the_control_numbers_that_new_items_are_not_added_to_are_caught(
 ) -> None:
     monkeypatch.setattr(tally.Tally, "_add_id", lambda *given, **named: None)
     assert await goes_wrong(shared, pool)
+
+
+def without_snapshot(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the rows without the moment when they were found."""
+    for row in rows:
+        del row["snapshot"]
+    return rows
 
 
 async def test_all_ways_to_find_a_page_find_the_same(shared: psycopg.Connection, pool: Pool) -> None:
@@ -188,15 +195,15 @@ async def test_all_ways_to_find_a_page_find_the_same(shared: psycopg.Connection,
         count.ids = set(figures["ids"])
         assert len(count.ids) == figures["items"]
         whole = {**count.matcher.parameters, "page_rows": 40, "offset": 0, "near": 40}
-        rows = await fetch(pool, ordered("view_items", **order, found="in_order"), whole)
-        near = await fetch(pool, ordered("view_items_near", **order), whole)
+        rows = without_snapshot(await fetch(pool, ordered("view_items", **order, found="in_order"), whole))
+        near = without_snapshot(await fetch(pool, ordered("view_items_near", **order), whole))
         assert near == ([] if count.matcher.needle in codes else rows)
         for page in range(1, -(-len(rows) // 3) + 1):
-            stretch = Stretch.of_page(page, len(rows), 3)
+            stretch = Stretch.around(page, len(rows), 3)
             parameters = {**count.parameters, "page_rows": stretch.rows, "offset": stretch.offset}
             for found in ("all_first", "in_order"):
                 query = ordered("view_items", **order, found=found, from_end=stretch.from_end)
-                assert await fetch(pool, query, parameters) == rows[3 * (page - 1) : 3 * page]
+                assert without_snapshot(await fetch(pool, query, parameters)) == rows[3 * (page - 1) : 3 * page]
             met[stretch.from_end] += 1
     assert min(met[True], met[False]) > 20
 
@@ -213,4 +220,4 @@ async def test_all_ways_to_find_a_page_find_the_same(shared: psycopg.Connection,
     ],
 )
 def test_a_page_is_counted_off_from_the_nearer_end(matches: int, page: int, stretch: Stretch) -> None:
-    assert Stretch.of_page(page, matches, 3) == stretch
+    assert Stretch.around(page, matches, 3) == stretch

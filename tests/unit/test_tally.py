@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from webapp.changes import Change, Changes, ItemState
+from webapp.changes import Change, Changes, Horizon, ItemState
 from webapp.matching import Matcher
-from webapp.tally import Figures, Horizon, Tally
+from webapp.tally import Figures, Tally
 from webapp.views import Filter
 
 NAMES = ("apples", "pears", "plums")
