@@ -38,8 +38,9 @@ class Broadcast:
         while True:
             await self._woken.wait()
             self._woken.clear()
+            postponed = self.postponed
             await self._serve_due()
-            if not self._due:
+            if not self._due and self.postponed == postponed:
                 framed.cache_clear()  # all that need these frames have them
 
     async def _serve_due(self) -> None:
