@@ -11,9 +11,9 @@ from psycopg.rows import dict_row
 
 from tests.server import LiveServer
 from tests.waiting import eventually
-from webapp import accounts, sessions
-from webapp.accounts import Account
-from webapp.sessions import Device
+from webapp.access import accounts, sessions
+from webapp.access.accounts import Account
+from webapp.access.sessions import Device
 
 PASSWORD = "correct horse battery"
 BROWSER = Device("192.0.2.1", "A browser")

@@ -15,7 +15,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, WebSocketException
 
 from tests.unit.htmx_model import Elements, apply, elements_of
-from webapp.difference import Partial
+from webapp.live.difference import Partial
 
 PARTIAL = re.compile(r'<hx-partial hx-target="(.*?)" hx-swap="(.*?)">(.*?)</hx-partial>', re.DOTALL)
 CELL = re.compile(r'<td data-field="(\w+)"[^>]*>(.*?)</td>', re.DOTALL)

@@ -15,9 +15,9 @@ from argon2 import PasswordHasher
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
-from webapp import passwords
-from webapp.embedded import EmbeddedServer
-from webapp.migrations import migrate
+from webapp.access import passwords
+from webapp.postgres.embedded import EmbeddedServer
+from webapp.postgres.migrations import migrate
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -13,9 +13,9 @@ import psycopg
 from psycopg.conninfo import make_conninfo
 
 from tests.browserless import until
-from webapp.courier import Courier
-from webapp.feed import DedicatedConnection
-from webapp.listener import Listener
+from webapp.live.courier import Courier
+from webapp.live.feed import DedicatedConnection
+from webapp.live.listener import Listener
 
 APPLICATION = "courier of the test"
 NEVER_S = 3600.0

@@ -7,8 +7,8 @@ from typing import Any
 
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from webapp.changes import Change, Changes, Event, Heard, Resync
-from webapp.listener import Listener
+from webapp.live.changes import Change, Changes, Event, Heard, Resync
+from webapp.live.listener import Listener
 
 APPLICATION = "listener of the test"
 

@@ -11,9 +11,9 @@ import uvicorn
 from fastapi import FastAPI
 
 from tests.waiting import eventually
-from webapp.draining import DrainingServer
 from webapp.main import create_app
-from webapp.serving import WEBSOCKETS, intake
+from webapp.server.draining import DrainingServer
+from webapp.server.serving import WEBSOCKETS, intake
 from webapp.settings import Settings
 
 

@@ -11,9 +11,9 @@ from unittest.mock import patch
 import psycopg
 from psycopg import sql
 
-from webapp.client import Frames
-from webapp.queries import QUERIES, SQL
+from webapp.postgres.queries import QUERIES, SQL
 from webapp.rendering import Renderer
+from webapp.sockets.client import Frames
 
 # Once for all pages, and whether or not anything has changed; and once a second at most, to one page.
 OF_TIME = {"live/beat.html": 'hx-target="#beat"', "live/receipt.html": 'hx-target="#receipt"'}

@@ -11,12 +11,13 @@ from typing import Any
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from webapp import account_commands, file_commands, serving, token_commands, upkeep_commands
-from webapp.binaries import find_binaries
-from webapp.database import Database, prepare
-from webapp.embedded import EmbeddedServer, default_data_dir
-from webapp.hearing import check_hearing
-from webapp.migrations import migrate
+from webapp.commands import accounts, files, tokens, upkeep
+from webapp.postgres.binaries import find_binaries
+from webapp.postgres.database import Database, prepare
+from webapp.postgres.embedded import EmbeddedServer, default_data_dir
+from webapp.postgres.hearing import check_hearing
+from webapp.postgres.migrations import migrate
+from webapp.server import serving
 from webapp.settings import PACKAGE, RESOURCES, Settings, SetupError, load_settings
 
 _SECRETS = ("password", "sslpassword")
@@ -49,10 +50,10 @@ def _parser() -> argparse.ArgumentParser:
     _add_migrate(commands)
     _add_psql(commands)
     _add_url(commands)
-    account_commands.add_commands(commands)
-    token_commands.add_commands(commands)
-    file_commands.add_commands(commands)
-    upkeep_commands.add_commands(commands)
+    accounts.add_commands(commands)
+    tokens.add_commands(commands)
+    files.add_commands(commands)
+    upkeep.add_commands(commands)
     return parser
 
 
@@ -128,11 +129,11 @@ def _wishes(options: argparse.Namespace) -> dict[str, str]:
 
 def _who_may_come(settings: Settings, database: Database, page_url: str) -> str:
     """Say whom the page is open to; where nobody could sign in, with a link that makes the first account."""
-    if account_commands.are_there_any(database.url):
+    if accounts.are_there_any(database.url):
         return "Who has an account may sign in"
     if settings.is_open:
         return "There are no accounts: whoever reaches it may change the stock"
-    link = account_commands.first_link(database.url, page_url)
+    link = accounts.first_link(database.url, page_url)
     return f"There are no accounts yet, and nobody may come in. Make the first one: {link}"
 
 

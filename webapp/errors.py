@@ -11,12 +11,13 @@ from psycopg_pool import PoolTimeout
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from webapp import forms, items, problems
+from webapp import problems
+from webapp.access.security import HEADERS, SAFE_METHODS
 from webapp.logs import REQUEST_ID
 from webapp.problems import Problem, is_for_programs
 from webapp.rendering import Renderer
-from webapp.request_log import HEADER
-from webapp.security import HEADERS, SAFE_METHODS
+from webapp.server.request_log import HEADER
+from webapp.stock import forms, items
 
 logger = logging.getLogger(__name__)
 

@@ -12,47 +12,40 @@ from fastapi import FastAPI
 from starlette.middleware.gzip import GZipMiddleware
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from webapp import (
-    account_pages,
-    activity_pages,
-    api,
-    import_pages,
-    item_pages,
-    metrics,
-    pages,
-    probes,
-    sign_in_pages,
-    socket,
-    static_files,
-    status,
-    status_pages,
-    stock_pages,
-    token_pages,
-)
+from webapp import socket
+from webapp.access.authentication import Authentication
+from webapp.access.crowd import Crowd
+from webapp.access.doorkeeper import Doorkeeper
+from webapp.access.identification import ProxyUser
+from webapp.access.security import Security
+from webapp.access.throttle import Throttle, by_account, by_address
 from webapp.addresses import RootPath
-from webapp.authentication import Authentication
-from webapp.change_feed import Bell, ChangeFeed
-from webapp.courier import Courier
-from webapp.crowd import Crowd
-from webapp.database import dedicated_conninfo, open_pool, prepare
-from webapp.doorkeeper import Doorkeeper
+from webapp.api import routes as api
+from webapp.api.change_feed import Bell, ChangeFeed
 from webapp.errors import Errors
-from webapp.hearing import check_hearing
-from webapp.hub import Hub
-from webapp.identification import ProxyUser
-from webapp.keeper import keep_up
-from webapp.listener import Listener
-from webapp.pruning import Pruner
+from webapp.live.courier import Courier
+from webapp.live.hub import Hub
+from webapp.live.listener import Listener
+from webapp.live.sources import Pieces
+from webapp.operations import metrics, probes
+from webapp.operations.keeper import keep_up
+from webapp.operations.pruning import Pruner
+from webapp.operations.status import StatusPage
+from webapp.operations.vitals import Vitals
+from webapp.pages import accounts, activity, imports, item, items, sign_in, static_files, status, stock, tokens
+from webapp.postgres.database import dedicated_conninfo, open_pool, prepare
+from webapp.postgres.hearing import check_hearing
 from webapp.rendering import Renderer
-from webapp.request_log import RequestLog
-from webapp.security import Security
+from webapp.server.request_log import RequestLog
 from webapp.settings import Settings, SetupError, load_settings
-from webapp.sources import Pieces
 from webapp.startup import PlainSetupErrors
-from webapp.throttle import Throttle, by_account, by_address
-from webapp.vitals import Vitals
 
 logger = logging.getLogger(__name__)
+
+ROUTES = (
+    *(api, socket, probes, metrics, static_files),
+    *(items, imports, stock, item, activity, sign_in, accounts, tokens, status),
+)
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -70,20 +63,8 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.settings = settings
     app.state.renderer, app.state.pieces = renderer, Pieces(renderer)
     app.state.crowd = Crowd(settings.max_connections_per_address, settings.trusted_proxies)
-    app.include_router(api.router)
-    app.include_router(pages.router)
-    app.include_router(import_pages.router)
-    app.include_router(stock_pages.router)
-    app.include_router(item_pages.router)
-    app.include_router(activity_pages.router)
-    app.include_router(sign_in_pages.router)
-    app.include_router(account_pages.router)
-    app.include_router(token_pages.router)
-    app.include_router(socket.router)
-    app.include_router(static_files.router)
-    app.include_router(probes.router)
-    app.include_router(metrics.router)
-    app.include_router(status_pages.router)
+    for routes in ROUTES:
+        app.include_router(routes.router)
     # Level 5: 2 % more bytes than 9 in less than half the time. BREACH has nothing to guess: each secret in a page,
     # such as the token of an import's preview or a link for an account, is new with each answer.
     app.add_middleware(GZipMiddleware, minimum_size=1000, compresslevel=5)
@@ -123,7 +104,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[dict[str, object]]:
         hub = app.state.hub
         vitals = Vitals(pool, hub, courier, app.state.renderer)
         app.state.readiness = probes.Readiness(pool, hub)
-        app.state.status = status.StatusPage(vitals, hub, app.state.pieces)
+        app.state.status = StatusPage(vitals, hub, app.state.pieces)
         app.state.metrics = metrics.Registry(
             metrics.VitalsCollector(vitals), hub.refresh_time, hub.receipts.commit_to_screen
         )

@@ -14,7 +14,7 @@ from starlette.requests import HTTPConnection
 from starlette.routing import BaseRoute, Match
 
 from webapp.addresses import address, path_of
-from webapp.items import StockError
+from webapp.stock.items import StockError
 
 MEDIA_TYPE = "application/problem+json"
 DOCS = "/api"  # each type of problem is explained there, under its own name

@@ -9,14 +9,14 @@ from fastapi.responses import HTMLResponse, Response
 from markupsafe import Markup
 from starlette.convertors import Convertor, register_url_convertor
 
+from webapp.access.security import is_same_origin
 from webapp.addresses import address, redirect
-from webapp.database import Pool
-from webapp.difference import Entry
 from webapp.errors import wants_fragment
-from webapp.items import Item
-from webapp.security import is_same_origin
-from webapp.sources import Pieces
-from webapp.views import View
+from webapp.live.difference import Entry
+from webapp.live.sources import Pieces
+from webapp.postgres.database import Pool
+from webapp.stock.items import Item
+from webapp.stock.views import View
 
 READ = ["GET", "HEAD"]
 _PLACES = re.compile("(/items/[0-9]{1,19})/edit|(/items/[0-9]{1,19}|/activity)")

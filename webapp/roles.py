@@ -7,8 +7,8 @@ from enum import IntEnum
 
 from starlette.types import Scope
 
+from webapp.access.security import PROBES, SAFE_METHODS
 from webapp.addresses import path_of
-from webapp.security import PROBES, SAFE_METHODS
 
 
 class Role(IntEnum):

@@ -7,15 +7,15 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, WebSocket
 from starlette.requests import HTTPConnection
 
-from webapp.client import TRY_AGAIN_LATER, Client, Frames
-from webapp.connection import connect
-from webapp.crowd import Crowd
-from webapp.doorkeeper import Doorkeeper
-from webapp.hub import Hub
-from webapp.item_view import ItemView
+from webapp.access.crowd import Crowd
+from webapp.access.doorkeeper import Doorkeeper
+from webapp.live.hub import Hub
+from webapp.live.item_view import ItemView
+from webapp.operations.status import StatusView
 from webapp.roles import PRINCIPAL
-from webapp.status import StatusView
-from webapp.views import View
+from webapp.sockets.client import TRY_AGAIN_LATER, Client, Frames
+from webapp.sockets.connection import connect
+from webapp.stock.views import View
 
 router = APIRouter()
 

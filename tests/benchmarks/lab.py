@@ -16,9 +16,9 @@ from psycopg.conninfo import make_conninfo
 
 from tests.benchmarks.programs import Program, await_port, free_port, python
 from tests.benchmarks.slow_disk import SlowDisk
-from webapp.binaries import make_folder
-from webapp.embedded import EmbeddedServer, default_data_dir
-from webapp.migrations import migrate
+from webapp.postgres.binaries import make_folder
+from webapp.postgres.embedded import EmbeddedServer, default_data_dir
+from webapp.postgres.migrations import migrate
 from webapp.settings import Settings
 
 _SETTINGS = {"max_connections": "250", "autovacuum_naptime": "10s"}

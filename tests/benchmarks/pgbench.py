@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from tests.benchmarks.programs import FOLDER, ROOT
-from webapp.binaries import find_binaries
+from webapp.postgres.binaries import find_binaries
 
 ROWS = 10_000
 _SCRIPT = f"""

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from webapp.binaries import server_account
-from webapp.embedded import EmbeddedServer
+from webapp.postgres.binaries import server_account
+from webapp.postgres.embedded import EmbeddedServer
 
 _SOURCE = Path(__file__).with_suffix(".c")
 

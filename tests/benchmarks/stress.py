@@ -11,7 +11,7 @@ from tests import couriers
 from tests.benchmarks.figures import Table
 from tests.benchmarks.lab import Lab
 from tests.integration import test_exactly_once as exactly_once
-from webapp.courier import Courier
+from webapp.live.courier import Courier
 
 
 def measure(lab: Lab) -> Iterator[Table]:

@@ -4,8 +4,9 @@ import os
 import sys
 from collections.abc import Hashable
 
-from webapp import cli, hub
-from webapp.live import Cursor, LiveView
+from webapp import cli
+from webapp.live import hub
+from webapp.live.live_view import Cursor, LiveView
 
 VARIABLE = "CHAOS_WITHOUT"
 

@@ -15,8 +15,8 @@ from psycopg import sql
 
 from tests.command import Served, serving
 from tests.proxy import Network, network_before, network_to
-from webapp.embedded import EmbeddedServer
-from webapp.migrations import migrate
+from webapp.postgres.embedded import EmbeddedServer
+from webapp.postgres.migrations import migrate
 
 WORKERS = 2
 _SETTINGS = {"max_notify_queue_pages": "64", "deadlock_timeout": "100ms"}

@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 from tests.e2e.conftest import open_live
 from tests.factories import make_item
 from tests.server import LiveServer
-from webapp.security import MAX_UPLOAD_BYTES
+from webapp.access.security import MAX_UPLOAD_BYTES
 
 WRONG = "name;qty;location\nPencils;1,200;Shelf 3\nSugar;15;Pantry\nsugar;16;Pantry\n"
 RIGHT = "name;qty;location\nPencils;1200;Shelf 3\nSugar;15;Pantry\n<b>Salt;4;\n"

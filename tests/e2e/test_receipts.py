@@ -6,7 +6,7 @@ from tests.e2e.test_reconnect import frames_of, show_or_hide
 from tests.factories import make_item
 from tests.server import LiveServer
 from tests.waiting import eventually
-from webapp.receipts import Receipts
+from webapp.live.receipts import Receipts
 
 
 def receipts_of(server: LiveServer) -> Receipts:

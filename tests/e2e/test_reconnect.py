@@ -7,8 +7,8 @@ from tests.factories import make_item
 from tests.proxy import network_to
 from tests.server import LiveServer, serve
 from tests.waiting import eventually
-from webapp.hub import BEAT_S
-from webapp.live import CERTAIN_FOR_S
+from webapp.live.hub import BEAT_S
+from webapp.live.live_view import CERTAIN_FOR_S
 
 QUANTITY = '#rows td[data-field="quantity"]'
 

@@ -9,7 +9,7 @@ from tests.accounts import PASSWORD, make_account, on, wait_until_closed
 from tests.e2e.conftest import wait_until_live
 from tests.factories import make_item
 from tests.server import LiveServer
-from webapp import sessions
+from webapp.access import sessions
 
 
 def assert_accessible(page: Page) -> None:

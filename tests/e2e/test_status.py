@@ -9,7 +9,7 @@ from tests.e2e.test_receipts import change_again
 from tests.factories import make_item
 from tests.proxy import network_before
 from tests.server import LiveServer, serve
-from webapp import status, vitals
+from webapp.operations import status, vitals
 
 
 def sign(label: str) -> str:

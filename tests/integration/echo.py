@@ -13,9 +13,9 @@ from websockets.frames import Frame, Opcode
 from websockets.protocol import CLIENT, Protocol
 
 from tests.server import LiveServer
-from webapp.broadcast import Broadcast
-from webapp.client import Client, Frames, Moment
-from webapp.connection import connect
+from webapp.live.broadcast import Broadcast
+from webapp.sockets.client import Client, Frames, Moment
+from webapp.sockets.connection import connect
 
 TEXT, CONT, BINARY = Opcode.TEXT, Opcode.CONT, Opcode.BINARY
 PING, PONG, CLOSE = Opcode.PING, Opcode.PONG, Opcode.CLOSE

@@ -9,7 +9,7 @@ import pytest
 
 from tests.accounts import PASSWORD, on
 from tests.command import call, run, serving
-from webapp import accounts, sessions, tokens
+from webapp.access import accounts, sessions, tokens
 
 
 def test_accounts_are_kept_from_the_command_line(database: psycopg.Connection, database_url: str) -> None:

@@ -15,9 +15,9 @@ from websockets.sync.client import connect
 from tests.accounts import PASSWORD, as_browser, make_account, on, token_for, wait_until_closed
 from tests.server import LiveServer, serve
 from tests.waiting import eventually
-from webapp import accounts, invitations, sessions, tokens
-from webapp.attempts import FREE_OF_ACCOUNT
-from webapp.invitations import find_invitation, invite
+from webapp.access import accounts, invitations, sessions, tokens
+from webapp.access.attempts import FREE_OF_ACCOUNT
+from webapp.access.invitations import find_invitation, invite
 
 LINK = re.compile(r"http://[^<]*(/invitation\?token=[\w-]+)")
 

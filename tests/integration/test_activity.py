@@ -12,7 +12,7 @@ import pytest
 from tests.factories import make_item
 from tests.integration.test_history import entries, newest_change, take
 from tests.server import LiveServer, serve
-from webapp import activity
+from webapp.stock import activity
 
 CHANGE = re.compile(r'<li id="change-(\d+)">')
 

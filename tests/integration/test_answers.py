@@ -4,10 +4,10 @@ import httpx
 import pytest
 
 from tests.server import serve
+from webapp.access.security import HEADERS
+from webapp.live.summary import Summary
+from webapp.pages.static_files import SCRIPTS
 from webapp.rendering import build, static_url
-from webapp.security import HEADERS
-from webapp.static_files import SCRIPTS
-from webapp.summary import Summary
 
 
 @pytest.mark.parametrize("path", ["/", "/healthz", "/readyz", static_url("css/app.css")])

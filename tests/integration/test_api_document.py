@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from tests.server import LiveServer
-from webapp.security import HEADERS
+from webapp.access.security import HEADERS
 
 ROOT = Path(__file__).resolve().parents[2]
 

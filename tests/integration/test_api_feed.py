@@ -18,7 +18,7 @@ import pytest
 from tests.factories import make_item
 from tests.server import LiveServer, serve
 from tests.waiting import eventually
-from webapp.change_feed import ChangeFeed
+from webapp.api.change_feed import ChangeFeed
 
 WRITERS = 8
 COMMITS = 800

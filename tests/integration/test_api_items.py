@@ -10,7 +10,7 @@ import pytest
 
 from tests.factories import make_item
 from tests.server import LiveServer
-from webapp.items import MAX_QUANTITY
+from webapp.stock.items import MAX_QUANTITY
 
 
 def quantity_of(shared: psycopg.Connection, item_id: int) -> Any:

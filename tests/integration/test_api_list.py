@@ -13,7 +13,7 @@ import pytest
 from tests.factories import make_item
 from tests.server import serve
 from tests.waiting import eventually
-from webapp.api_models import ORDERS
+from webapp.api.models import ORDERS
 
 
 @pytest.fixture

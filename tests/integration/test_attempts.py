@@ -8,7 +8,7 @@ import psycopg
 import pytest
 from psycopg.rows import DictRow, dict_row
 
-from webapp.attempts import FREE_OF_ACCOUNT, FREE_OF_ADDRESS, Attempt, TooManyAttempts
+from webapp.access.attempts import FREE_OF_ACCOUNT, FREE_OF_ADDRESS, Attempt, TooManyAttempts
 
 Connection = psycopg.AsyncConnection[DictRow]
 HOME, STRANGER = "192.0.2.1", "198.51.100.7"

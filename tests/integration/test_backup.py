@@ -13,9 +13,17 @@ from tests.command import call, refusal
 from tests.factories import make_item
 from tests.integration.parts import postgres_15
 from tests.server import LiveServer, serve
-from webapp.backup import CONTENTS, LEFT_OUT, back_up
-from webapp.migrations import Migration, all_migrations, applied_migrations, apply, migrate, objects_made, preparing
-from webapp.restore import restore
+from webapp.operations.backup import CONTENTS, LEFT_OUT, back_up
+from webapp.operations.restore import restore
+from webapp.postgres.migrations import (
+    Migration,
+    all_migrations,
+    applied_migrations,
+    apply,
+    migrate,
+    objects_made,
+    preparing,
+)
 from webapp.settings import SetupError
 
 ITEMS = "SELECT * FROM inventory ORDER BY id"
@@ -128,7 +136,7 @@ def test_a_backup_of_an_older_release_is_brought_up_to_date_by_what_its_release_
 ) -> None:
     known = all_migrations()
     later = [Migration(f"9999_{n}", f"UPDATE public.inventory SET unit = unit || {n}".encode()) for n in (1, 2)]
-    monkeypatch.setattr("webapp.restore.all_migrations", lambda: [*known, *later])
+    monkeypatch.setattr("webapp.operations.restore.all_migrations", lambda: [*known, *later])
     with preparing(empty_database) as connection:
         apply(connection, known[:4])
         connection.execute("INSERT INTO public.inventory (name, quantity, unit) VALUES ('of long ago', 7, '')")

@@ -30,8 +30,8 @@ from tests.integration.echo import (
 )
 from tests.integration.parts import certificate
 from tests.waiting import eventually
-from webapp.handoff import HandOffProtocol
-from webapp.peer import Peer
+from webapp.sockets.handoff import HandOffProtocol
+from webapp.sockets.peer import Peer
 
 
 @pytest.fixture(scope="module", params=[True, False], ids=["handed off", "plain"])

@@ -11,7 +11,8 @@ from tests.factories import make_item
 from tests.follower import Proxy, follow
 from tests.server import LiveServer, serve
 from tests.work import counted_work
-from webapp import main, tallies
+from webapp import main
+from webapp.live import tallies
 
 NEVER_S = 3600.0
 

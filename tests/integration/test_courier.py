@@ -12,8 +12,8 @@ from tests.browserless import until
 from tests.couriers import APPLICATION, EAGER, NEVER_S, Consumer, HastyCourier, at_work, consuming, stress
 from tests.factories import make_item
 from tests.follower import Proxy, follow
-from webapp.courier import MOST_PAYLOADS, Courier
-from webapp.feed import DedicatedConnection
+from webapp.live.courier import MOST_PAYLOADS, Courier
+from webapp.live.feed import DedicatedConnection
 
 STAYING: dict[str, Any] = {"rush_transactions": 1, "calm_for_s": NEVER_S}
 HUSH, SEAT = 301858818, 301858819

@@ -13,12 +13,12 @@ from tests.accounts import make_account
 from tests.command import call
 from tests.integration.parts import pgbouncer, postgres_15
 from tests.server import serve
-from webapp import doctor, examination
-from webapp.doctor import examine
-from webapp.examination import Finding
-from webapp.hearing import check_hearing
-from webapp.migrations import migrate
-from webapp.queries import QUERIES
+from webapp.operations import doctor, examination
+from webapp.operations.doctor import examine
+from webapp.operations.examination import Finding
+from webapp.postgres.hearing import check_hearing
+from webapp.postgres.migrations import migrate
+from webapp.postgres.queries import QUERIES
 from webapp.settings import Settings
 
 HASTY = "fsync is off: a crash loses the database"

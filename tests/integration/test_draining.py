@@ -12,7 +12,7 @@ from websockets.exceptions import ConnectionClosed
 from tests.browserless import until
 from tests.factories import make_item
 from tests.server import serve
-from webapp import draining
+from webapp.server import draining
 
 RESUME = '{"type": "resume"}'
 

@@ -16,14 +16,14 @@ import psycopg
 import pytest
 
 from tests.waiting import eventually
-from webapp.embedded import EmbeddedServer
+from webapp.postgres.embedded import EmbeddedServer
 from webapp.settings import RESOURCES, SetupError
 
 # A user of the server: says where it is, then lives until its input ends.
 USER = """
 import sys
 from pathlib import Path
-from webapp.embedded import EmbeddedServer
+from webapp.postgres.embedded import EmbeddedServer
 
 server = EmbeddedServer(Path(sys.argv[1]))
 url = server.start()

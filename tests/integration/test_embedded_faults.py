@@ -17,8 +17,8 @@ import pytest
 from tests.browserless import BrowserlessPage, open_page, until
 from tests.integration.parts import folder
 from tests.server import LiveServer, serve
-from webapp.database import prepare
-from webapp.doctor import examine
+from webapp.operations.doctor import examine
+from webapp.postgres.database import prepare
 from webapp.settings import Settings
 
 DISK = "size=160m"
@@ -108,7 +108,7 @@ async def test_a_server_killed_by_force_is_started_again_and_pages_converge(
         await until(lambda: can_add(server, "after"), within_s=20)
         await check_converged(page, url)
         assert page.items() == [("after", 1), ("before", 1)]
-    told = [each.getMessage() for each in caplog.records if each.name == "webapp.keeper"]
+    told = [each.getMessage() for each in caplog.records if each.name == "webapp.operations.keeper"]
     assert told == ["the embedded PostgreSQL had ended; it runs again"]
 
 

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from tests.factories import make_item
 from tests.server import serve
-from webapp import import_pages
-from webapp.exporting import BATCH_ROWS, export_csv
-from webapp.importing import importing, read_file
-from webapp.views import View
+from webapp.files.exporting import BATCH_ROWS, export_csv
+from webapp.files.importing import importing, read_file
+from webapp.pages import imports as import_pages
+from webapp.stock.views import View
 
 HOSTILE = st.text(
     st.one_of(

@@ -13,7 +13,7 @@ from tests.command import COMMAND, call, environment, refusal, refused, run
 from tests.factories import make_item
 from tests.waiting import eventually
 from webapp.settings import RESOURCES
-from webapp.simulation import ITEMS, Shop, make_stock
+from webapp.stock.simulation import ITEMS, Shop, make_stock
 
 
 def items(database: psycopg.Connection) -> list[tuple[object, ...]]:

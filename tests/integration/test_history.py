@@ -8,7 +8,7 @@ import pytest
 
 from tests.factories import make_item
 from tests.server import LiveServer, serve
-from webapp.item_view import HISTORY_ROWS
+from webapp.live.item_view import HISTORY_ROWS
 
 TAG = re.compile(r"<[^>]+>")
 ENTRY = re.compile(r'<li id="change-(\d+)">(.*?)</li>', re.DOTALL)

@@ -9,8 +9,8 @@ import pytest
 from tests.factories import make_item
 from tests.integration.imports import apply, columns_of, counts, preview, problems, upload
 from tests.waiting import eventually
-from webapp import importing as importing_module
-from webapp.importing import ChangedMeanwhile, apply_file, importing
+from webapp.files import importing as importing_module
+from webapp.files.importing import ChangedMeanwhile, apply_file, importing
 
 pytestmark = pytest.mark.usefixtures("no_items")
 

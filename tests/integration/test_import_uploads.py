@@ -6,8 +6,8 @@ import pytest
 
 from tests.integration.imports import upload
 from tests.server import LiveServer
-from webapp import import_pages
-from webapp.security import MAX_UPLOAD_BYTES
+from webapp.access.security import MAX_UPLOAD_BYTES
+from webapp.pages import imports as import_pages
 
 pytestmark = pytest.mark.usefixtures("no_items")
 

@@ -14,7 +14,8 @@ from websockets.sync.client import connect
 
 from tests.server import LiveServer, serve
 from tests.waiting import eventually
-from webapp import crowd, intake
+from webapp.access import crowd
+from webapp.server import intake
 
 HEAD = "POST /items HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-www-form-urlencoded\r\n"
 

@@ -5,10 +5,10 @@ import psycopg
 import pytest
 
 from tests.factories import make_item
-from webapp import inventory
-from webapp.database import Database, Pool, open_pool
-from webapp.items import Author, CannotUndo, CodeTaken, EditConflict, NameTaken, NewItem, NoSuchItem, NotEnough
-from webapp.undo import undo_change
+from webapp.postgres.database import Database, Pool, open_pool
+from webapp.stock import inventory
+from webapp.stock.items import Author, CannotUndo, CodeTaken, EditConflict, NameTaken, NewItem, NoSuchItem, NotEnough
+from webapp.stock.undo import undo_change
 
 ANNA = Author(source="page", actor="anna")
 

@@ -14,9 +14,9 @@ from websockets.asyncio.client import ClientConnection, connect
 from tests.browserless import until
 from tests.factories import make_item
 from tests.server import LiveServer, serve
-from webapp import item_view
-from webapp.changes import Touch
-from webapp.item_view import ItemPage, ItemView
+from webapp.live import item_view
+from webapp.live.changes import Touch
+from webapp.live.item_view import ItemPage, ItemView
 
 REVISION = re.compile(r'id="revision" name="revision" value="(\w+)"')
 

@@ -10,9 +10,9 @@ import pytest
 from tests.factories import make_item
 from tests.follower import APPLICATION, Proxy, follow
 from tests.waiting import eventually
-from webapp.changes import Change, ItemState
-from webapp.feed import LONGEST_PAUSE_S, FeedConnection, pause_s
-from webapp.listener import MANY_CHANGES, MAX_CHANGES
+from webapp.live.changes import Change, ItemState
+from webapp.live.feed import LONGEST_PAUSE_S, FeedConnection, pause_s
+from webapp.live.listener import MANY_CHANGES, MAX_CHANGES
 
 NEVER_S = 3600.0
 

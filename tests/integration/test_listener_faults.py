@@ -15,9 +15,9 @@ from tests.factories import make_item
 from tests.follower import Follower, Proxy, follow
 from tests.integration.test_doctor import wrong
 from tests.waiting import eventually
-from webapp.embedded import EmbeddedServer
-from webapp.migrations import migrate
-from webapp.queries import QUERIES
+from webapp.postgres.embedded import EmbeddedServer
+from webapp.postgres.migrations import migrate
+from webapp.postgres.queries import QUERIES
 
 FUTURE = 10**15
 OTHERS_WORD = "SELECT pg_notify('messages_channel', repeat('x', 7000))"

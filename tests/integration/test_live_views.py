@@ -14,9 +14,9 @@ from tests.browserless import BrowserlessPage, open_page, until
 from tests.factories import make_item
 from tests.server import LiveServer, serve
 from tests.work import counted_work
-from webapp import database as database_module
-from webapp import sources
-from webapp.changes import Touch
+from webapp.live import sources
+from webapp.live.changes import Touch
+from webapp.postgres import database as database_module
 
 REPLACES_ROWS = 'hx-target="#rows" hx-swap="innerMorph"'
 
@@ -158,8 +158,8 @@ async def come_back(server: LiveServer, pages: int = 100) -> None:
 async def test_all_who_come_back_at_once_are_served_by_one_query_if_any(
     database_url: str, database: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("webapp.hub.CATCH_UP_S", 60)
-    monkeypatch.setattr("webapp.hub.CERTAIN_FOR_S", 60)
+    monkeypatch.setattr("webapp.live.hub.CATCH_UP_S", 60)
+    monkeypatch.setattr("webapp.live.hub.CERTAIN_FOR_S", 60)
     make_item(database)
     with counted_work() as work, serve(database_url) as server:
         await until(server.app.state.hub.is_certain)
@@ -177,7 +177,7 @@ async def test_all_who_come_back_at_once_are_served_by_one_query_if_any(
 async def test_a_page_that_has_not_resumed_yet_keeps_its_view(
     server: LiveServer, database: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("webapp.hub.IDLE_VIEWS", 0)
+    monkeypatch.setattr("webapp.live.hub.IDLE_VIEWS", 0)
     make_item(database, name="apples", quantity=1)
     hub = server.app.state.hub
     async with connect(f"{server.socket_url}/live") as slow:

@@ -15,7 +15,8 @@ from tests.factories import make_item
 from tests.integration.test_probes import values
 from tests.server import LiveServer, serve
 from tests.waiting import eventually
-from webapp import __version__, vitals
+from webapp import __version__
+from webapp.operations import vitals
 from webapp.settings import RESOURCES
 
 

@@ -12,8 +12,8 @@ from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from tests.factories import make_item
-from webapp import migrations
-from webapp.migrations import Migration, all_migrations, migrate
+from webapp.postgres import migrations
+from webapp.postgres.migrations import Migration, all_migrations, migrate
 from webapp.settings import SetupError
 
 TRIGRAMS = "SELECT to_regclass('inventory_searchable_trigrams') IS NOT NULL"
@@ -61,7 +61,7 @@ def test_a_second_start_finds_nothing_to_do(empty_url: str) -> None:
 
 
 def test_processes_that_start_together_migrate_once(empty_url: str) -> None:
-    script = "import sys; from webapp.migrations import migrate; print(len(migrate(sys.argv[1])))"
+    script = "import sys; from webapp.postgres.migrations import migrate; print(len(migrate(sys.argv[1])))"
     command = [sys.executable, "-c", script, empty_url]
     root = Path(__file__).parents[2]
     started = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=root) for _ in range(4)]

@@ -6,7 +6,7 @@ import pytest
 from tests.proxy import Network, network_before
 from tests.server import LiveServer, serve
 from tests.waiting import eventually
-from webapp import database as database_module
+from webapp.postgres import database as database_module
 
 
 def get(server: LiveServer, path: str = "/") -> httpx.Response:

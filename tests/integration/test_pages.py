@@ -8,7 +8,7 @@ import pytest
 
 from tests.factories import make_item
 from tests.server import serve
-from webapp import database as database_module
+from webapp.postgres import database as database_module
 
 GONE = 2**63 - 1
 

@@ -12,7 +12,7 @@ from tests.factories import make_item
 from tests.integration import parts
 from tests.integration.test_workers import following
 from tests.server import LiveServer, serve
-from webapp.hearing import check_hearing
+from webapp.postgres.hearing import check_hearing
 from webapp.settings import SetupError
 
 pytestmark = pytest.mark.parts

@@ -8,9 +8,9 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from webapp.matching import Matcher
-from webapp.queries import QUERIES, filled, ordered
-from webapp.views import Filter
+from webapp.live.matching import Matcher
+from webapp.postgres.queries import QUERIES, filled, ordered
+from webapp.stock.views import Filter
 
 ITEMS = 8_000
 BY_NAME, BY_PLACE, BY_TRIGRAMS = "inventory_name_unique", "inventory_location_name", "inventory_searchable_trigrams"

@@ -8,8 +8,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.proxy import network_before
 from tests.server import LiveServer, serve
 from tests.waiting import eventually
-from webapp import probes
-from webapp.migrations import all_migrations
+from webapp.operations import probes
+from webapp.postgres.migrations import all_migrations
 
 READY = {"status": "ok", "database": "ok", "migrations": "ok", "feed": "ok"}
 

@@ -16,9 +16,9 @@ from tests.integration.parts import answers, folder, free_port, running, unprivi
 from tests.integration.test_doctor import wrong
 from tests.server import serve
 from tests.waiting import eventually
-from webapp.embedded import EmbeddedServer
-from webapp.hearing import check_hearing
-from webapp.migrations import migrate
+from webapp.postgres.embedded import EmbeddedServer
+from webapp.postgres.hearing import check_hearing
+from webapp.postgres.migrations import migrate
 from webapp.settings import SetupError
 
 

@@ -10,9 +10,9 @@ from tests.browserless import until
 from tests.factories import make_item
 from tests.follower import follow
 from tests.server import serve
-from webapp import pruning
-from webapp.database import Database, Pool, open_pool
-from webapp.pruning import Pruner
+from webapp.operations import pruning
+from webapp.operations.pruning import Pruner
+from webapp.postgres.database import Database, Pool, open_pool
 
 DAYS = 30
 

@@ -13,8 +13,8 @@ from websockets.sync.client import connect
 
 from tests.factories import make_item
 from tests.server import LiveServer
-from webapp.forms import MAX_FIELDS
-from webapp.security import HEADERS, MAX_BODY_BYTES
+from webapp.access.security import HEADERS, MAX_BODY_BYTES
+from webapp.stock.forms import MAX_FIELDS
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 PART = b'--B\r\nContent-Disposition: form-data; name="name"%s\r\n\r\nx\r\n--B--\r\n'

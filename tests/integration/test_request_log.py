@@ -30,12 +30,12 @@ def server(shared_url: str) -> Iterator[LiveServer]:
 
 @pytest.fixture
 def log(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
-    with caplog.at_level(logging.INFO, "webapp.request_log"):
+    with caplog.at_level(logging.INFO, "webapp.server.request_log"):
         yield caplog
 
 
 def told(log: pytest.LogCaptureFixture) -> list[tuple[str, dict[str, Any]]]:
-    return [(each.getMessage(), each.facts) for each in log.records if each.name == "webapp.request_log"]  # type: ignore[attr-defined]
+    return [(each.getMessage(), each.facts) for each in log.records if each.name == "webapp.server.request_log"]  # type: ignore[attr-defined]
 
 
 def get(server: LiveServer, path: str, **headers: str) -> httpx.Response:

@@ -11,8 +11,8 @@ from websockets.sync.client import ClientConnection, connect
 from tests.accounts import make_account, on, token_for, wait_until_closed
 from tests.server import LiveServer, serve
 from tests.waiting import eventually
-from webapp import accounts, sessions
-from webapp.accounts import Account
+from webapp.access import accounts, sessions
+from webapp.access.accounts import Account
 
 Watch = Callable[..., ClientConnection]
 RESUME = '{"type": "resume"}'

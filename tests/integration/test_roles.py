@@ -10,7 +10,7 @@ from websockets.sync.client import connect
 
 from tests.accounts import as_browser, make_account, token_for, wait_until_closed
 from tests.server import LiveServer, serve
-from webapp.accounts import Account
+from webapp.access.accounts import Account
 from webapp.roles import GIVEN_ROLES, Role
 from webapp.settings import PLACES
 

@@ -14,7 +14,8 @@ from websockets.sync.client import ClientConnection, connect
 from tests.factories import make_item
 from tests.server import LiveServer
 from tests.waiting import eventually
-from webapp import client, connection, page, payloads
+from webapp.live import page
+from webapp.sockets import client, connection, payloads
 
 RESUME = json.dumps({"type": "resume", "revision": "", "summary": ""})
 

@@ -15,9 +15,9 @@ from websockets.sync.client import connect
 from tests.accounts import PASSWORD, as_browser, make_account, on, token_for, wait_until_closed
 from tests.factories import make_item
 from tests.server import LiveServer, serve
-from webapp import accounts, tokens
-from webapp.accounts import Account, AccountError
-from webapp.invitations import invite
+from webapp.access import accounts, tokens
+from webapp.access.accounts import Account, AccountError
+from webapp.access.invitations import invite
 
 SECRET = re.compile(r'class="secret">(li_[\w-]{43})<')
 NEW = {"name": "apples", "quantity": 1}

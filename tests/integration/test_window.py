@@ -11,18 +11,18 @@ import psycopg
 import pytest
 from psycopg.rows import dict_row
 
-from webapp import sources, tallies, tally
-from webapp.changes import Change, Changes, Touch
-from webapp.database import Database, Pool, fetch, open_pool
-from webapp.matching import Matcher
-from webapp.queries import QUERIES, filled, ordered
+from webapp.live import sources, tallies, tally
+from webapp.live.changes import Change, Changes, Touch
+from webapp.live.matching import Matcher
+from webapp.live.sources import ItemList, Pieces
+from webapp.live.tallies import Tallies
+from webapp.live.tally import Tally
+from webapp.live.window import Stretch, Window
+from webapp.postgres.database import Database, Pool, fetch, open_pool
+from webapp.postgres.queries import QUERIES, filled, ordered
 from webapp.rendering import Renderer
 from webapp.settings import Settings
-from webapp.sources import ItemList, Pieces
-from webapp.tallies import Tallies
-from webapp.tally import Tally
-from webapp.views import ALL_ITEMS, SORTS, View
-from webapp.window import Stretch, Window
+from webapp.stock.views import ALL_ITEMS, SORTS, View
 
 LETTERS = ["a", "A", "b", "Ä", "ä", "ß", "ς", "σ", "İ", "%", "_", "\\", "🍏", "é", "e\u0301", "0"]
 COLUMNS = ("name", "quantity", "unit", "location", "reorder_level", "code")

@@ -19,8 +19,8 @@ from tests.factories import make_item
 from tests.integration import unable
 from tests.server import LiveServer
 from tests.waiting import eventually
+from webapp.server.workers import Supervisor
 from webapp.settings import SetupError
-from webapp.workers import Supervisor
 
 
 @asynccontextmanager

@@ -6,16 +6,16 @@ from typing import cast
 from zoneinfo import ZoneInfo
 
 from tests.unit.test_live import Shelf, change, settled, snapshot
-from webapp.broadcast import Broadcast
-from webapp.changes import Changes
-from webapp.client import Client, Frames
-from webapp.database import Pool
-from webapp.live import LiveView
-from webapp.page import Page
-from webapp.receipts import Receipts
+from webapp.live.broadcast import Broadcast
+from webapp.live.changes import Changes
+from webapp.live.live_view import LiveView
+from webapp.live.page import Page
+from webapp.live.receipts import Receipts
+from webapp.live.sources import Pieces
+from webapp.postgres.database import Pool
 from webapp.rendering import Renderer
-from webapp.sources import Pieces
-from webapp.views import View
+from webapp.sockets.client import Client, Frames
+from webapp.stock.views import View
 
 
 class Wire:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 
-from webapp.difference import Partial
+from webapp.live.difference import Partial
 
 Elements = dict[str, str]  # a list's elements: id -> HTML, in order
 ELEMENT = re.compile(r'<(?P<tag>tr|li) id="(?P<id>[^"]+)"(?P<stub> data-same)?>.*?</(?P=tag)>', re.DOTALL)

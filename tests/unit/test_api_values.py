@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from starlette.requests import HTTPConnection
 
-from webapp.api_models import CURSOR, ItemEdits, ItemToAdd
-from webapp.change_feed import _ended
-from webapp.cursors import read_cursor, write_cursor
-from webapp.items import NotEnough
+from webapp.api.change_feed import _ended
+from webapp.api.cursors import read_cursor, write_cursor
+from webapp.api.models import CURSOR, ItemEdits, ItemToAdd
 from webapp.problems import KINDS, Problem, kind_of, of_kind, of_stock_error
+from webapp.stock.items import NotEnough
 from webapp.text import WHITE_SPACE, trim
 
 REQUEST = HTTPConnection({"type": "http", "root_path": "/stock"})

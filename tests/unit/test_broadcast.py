@@ -10,10 +10,10 @@ from itertools import pairwise
 import pytest
 
 from tests.unit.company import Company, served, until
-from webapp import broadcast as broadcast_module
-from webapp.broadcast import SLICE
-from webapp.client import WRITE_LIMIT_S, Frames
-from webapp.live import RECENT_SNAPSHOTS, LiveView
+from webapp.live import broadcast as broadcast_module
+from webapp.live.broadcast import SLICE
+from webapp.live.live_view import RECENT_SNAPSHOTS, LiveView
+from webapp.sockets.client import WRITE_LIMIT_S, Frames
 
 
 async def test_all_in_the_same_state_get_one_frame_that_is_built_once(

@@ -3,7 +3,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from webapp.charts import Chart, Level, short, step_chart
+from webapp.stock.charts import Chart, Level, short, step_chart
 
 BERLIN = ZoneInfo("Europe/Berlin")
 START = datetime(2026, 3, 2, 12, tzinfo=UTC)

@@ -2,7 +2,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from webapp.cover import Consumption, Cover
+from webapp.stock.cover import Consumption, Cover
 
 
 def ago(**span: float) -> datetime:

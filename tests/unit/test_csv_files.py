@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from webapp.csv_files import MAX_LINE, UnreadableFile, guard, records, to_csv, unguard
+from webapp.files.csv_files import MAX_LINE, UnreadableFile, guard, records, to_csv, unguard
 from webapp.text import trim
 
 TEXTS = st.text(st.one_of(st.sampled_from("=+-@'\"\t\r\n ;,\u00a0\ufeff＝a"), st.characters(exclude_categories=["Cs"])))

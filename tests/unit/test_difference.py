@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.htmx_model import Elements, apply, row, stub
-from webapp.difference import Entry, Partial, Snapshot, difference, everything
+from webapp.live.difference import Entry, Partial, Snapshot, difference, everything
 
 ROWS = st.dictionaries(st.integers(1, 12), st.integers(0, 3), max_size=10).flatmap(
     lambda rows: st.permutations(list(rows.items()))

@@ -5,8 +5,8 @@ from unittest.mock import AsyncMock, Mock
 
 import pytest
 
-from webapp.changes import AccountsChanged
-from webapp.doorkeeper import Doorkeeper
+from webapp.access.doorkeeper import Doorkeeper
+from webapp.live.changes import AccountsChanged
 
 
 async def test_a_flood_of_hints_is_looked_after_a_few_times(monkeypatch: pytest.MonkeyPatch) -> None:

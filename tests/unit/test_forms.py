@@ -1,7 +1,7 @@
 import pytest
 
-from webapp.forms import BadCount, ItemForm, count_in
-from webapp.items import MAX_QUANTITY, NameTaken, NewItem, Refused
+from webapp.stock.forms import BadCount, ItemForm, count_in
+from webapp.stock.items import MAX_QUANTITY, NameTaken, NewItem, Refused
 from webapp.text import WHITE_SPACE, whole_number
 
 ENOUGH = {"name": "apples", "quantity": "3"}

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from webapp.csv_files import UnreadableFile
-from webapp.import_rows import SYNONYMS, Problem, Row, Sheet
-from webapp.items import MAX_QUANTITY
+from webapp.files.csv_files import UnreadableFile
+from webapp.files.rows import SYNONYMS, Problem, Row, Sheet
+from webapp.stock.items import MAX_QUANTITY
 
 
 def rows(text: str) -> list[Row | Problem]:

@@ -8,10 +8,10 @@ import psycopg
 import pytest
 
 from tests.unit.htmx_model import row, stub
-from webapp import live
-from webapp.changes import Change, Changes, Touch
-from webapp.difference import Entry, Partial, Snapshot
-from webapp.live import REFRESH_INTERVAL_S, Cursor, LiveView
+from webapp.live import live_view as live
+from webapp.live.changes import Change, Changes, Touch
+from webapp.live.difference import Entry, Partial, Snapshot
+from webapp.live.live_view import REFRESH_INTERVAL_S, Cursor, LiveView
 
 
 class Shelf:

@@ -1,8 +1,8 @@
 import pytest
 
-from webapp import news
-from webapp.changes import Change, ItemState
-from webapp.news import News
+from webapp.live import news
+from webapp.live.changes import Change, ItemState
+from webapp.live.news import News
 
 
 def state(name: str = "apples", quantity: int = 3, unit: str | None = "kg") -> ItemState:
@@ -18,7 +18,7 @@ def test_one_change_is_told_by_itself() -> None:
 
 def test_many_changes_are_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1_000.0
-    monkeypatch.setattr("webapp.news.time.monotonic", lambda: now)
+    monkeypatch.setattr("webapp.live.news.time.monotonic", lambda: now)
     told = News()
     told.hear([Change(1, 700, "insert", 1, None, state())])
     assert told.take()

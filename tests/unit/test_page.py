@@ -38,7 +38,7 @@ async def change_of_both_views_of_which_one_is_slow(company: Company) -> None:
 async def test_what_changes_together_comes_together_whichever_view_is_read_first(
     company: Company, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("webapp.live.TOGETHER_S", 60.0)
+    monkeypatch.setattr("webapp.live.live_view.TOGETHER_S", 60.0)
     (wire,) = await company.live_pages(1)
     await change_of_both_views_of_which_one_is_slow(company)
     assert wire.texts == []
@@ -112,7 +112,7 @@ async def test_a_page_of_another_build_is_told_so_once_and_when_it_is_no_more(
 async def test_a_page_that_does_not_resume_is_closed_and_told_nothing(
     company: Company, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("webapp.page.RESUME_LIMIT_S", -1)
+    monkeypatch.setattr("webapp.live.page.RESUME_LIMIT_S", -1)
     silent = company.open_page()
     company.beat()
     await until(lambda: silent.closed)

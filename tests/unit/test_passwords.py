@@ -3,7 +3,7 @@
 import pytest
 from argon2.exceptions import VerifyMismatchError
 
-from webapp import passwords
+from webapp.access import passwords
 
 
 async def test_a_password_is_known_by_what_is_kept_of_it() -> None:

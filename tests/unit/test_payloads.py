@@ -6,10 +6,10 @@ import time
 import pytest
 
 from tests.unit.company import Company, Wire, served, until
-from webapp import broadcast as broadcast_module
-from webapp import payloads
-from webapp.client import WRITE_LIMIT_S
-from webapp.payloads import Payload, PayloadLog
+from webapp.live import broadcast as broadcast_module
+from webapp.sockets import payloads
+from webapp.sockets.client import WRITE_LIMIT_S
+from webapp.sockets.payloads import Payload, PayloadLog
 
 
 async def test_every_reader_gets_every_payload_once_and_in_order(company: Company) -> None:

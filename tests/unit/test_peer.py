@@ -7,11 +7,11 @@ from websockets.frames import Frame, Opcode
 from websockets.protocol import Protocol
 
 from tests.unit.wire import Connected, masked
-from webapp.peer import MAX_BYTES_AT_ONCE, PING_TICKS
+from webapp.sockets.peer import MAX_BYTES_AT_ONCE, PING_TICKS
 
 
 async def test_the_closing_handshake_is_waited_for_within_limits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("webapp.peer.CLOSE_LIMIT_S", 0.0)
+    monkeypatch.setattr("webapp.sockets.peer.CLOSE_LIMIT_S", 0.0)
     connected = Connected()
     connected.peer.close(1013, "too slow a reader")
     assert connected.hearer.is_lost

@@ -10,8 +10,8 @@ import pytest
 from websockets.protocol import SERVER, Protocol
 
 from tests.unit.wire import MAX_BYTES, Hearer
-from webapp.client import Frames
-from webapp.peer import Limits, Peer
+from webapp.sockets.client import Frames
+from webapp.sockets.peer import Limits, Peer
 
 
 async def until(condition: Callable[[], object]) -> None:
@@ -61,7 +61,7 @@ async def test_who_has_not_taken_the_very_last_byte_is_behind(monkeypatch: pytes
             with suppress(BlockingIOError):
                 while True:
                     os.write(peer._fd, b"x" * size)
-        monkeypatch.setattr("webapp.peer.os.write", lambda _, data: len(data) - 1)
+        monkeypatch.setattr("webapp.sockets.peer.os.write", lambda _, data: len(data) - 1)
         peer.write(Frames.of("x"))
         assert peer.behind_since is not None
 

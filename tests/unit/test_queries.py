@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from webapp.queries import QUERIES, SQL, _load, ordered
-from webapp.views import SORTS
+from webapp.postgres.queries import QUERIES, SQL, _load, ordered
+from webapp.stock.views import SORTS
 
 
 @pytest.mark.parametrize("column", SORTS)

@@ -10,11 +10,11 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import Message, Receive, Scope, Send
 
-from webapp import rates
-from webapp.crowd import Crowd, neighbourhood
-from webapp.rates import Rate
+from webapp.access import rates
+from webapp.access.crowd import Crowd, neighbourhood
+from webapp.access.rates import Rate
+from webapp.access.throttle import Throttle, by_account, by_address
 from webapp.roles import PRINCIPAL, Principal, Role
-from webapp.throttle import Throttle, by_account, by_address
 
 
 class Clock:

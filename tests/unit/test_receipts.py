@@ -10,10 +10,10 @@ import pytest
 
 from tests.unit.company import Company, Wire, served, until
 from tests.unit.test_live import change, settled
-from webapp import receipts as receipts_module
-from webapp.changes import Changes
-from webapp.client import MAX_FRAMES
-from webapp.receipts import MOST_OPEN, Receipts
+from webapp.live import receipts as receipts_module
+from webapp.live.changes import Changes
+from webapp.live.receipts import MOST_OPEN, Receipts
+from webapp.sockets.client import MAX_FRAMES
 
 TOKEN = re.compile(r'name="receipt" value="([^"]+)"')
 EVENT = Changes((change(),))

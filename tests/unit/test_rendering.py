@@ -8,11 +8,11 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from webapp.forms import ItemForm
-from webapp.items import Item
+from webapp.live.sources import Pieces
+from webapp.pages.static_files import FILES, SCRIPTS
 from webapp.rendering import STATIC, TEMPLATES, Renderer, build, static_url
-from webapp.sources import Pieces
-from webapp.static_files import FILES, SCRIPTS
+from webapp.stock.forms import ItemForm
+from webapp.stock.items import Item
 
 JINJA = re.compile(r"\{#.*?#\}|\{%.*?%\}", re.DOTALL)
 TEMPLATE_NAMES = sorted(str(path.relative_to(TEMPLATES)) for path in TEMPLATES.rglob("*.html"))

@@ -6,7 +6,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import Message, Receive, Scope, Send
 
-from webapp.security import HEADERS, MAX_BODY_BYTES, Security, is_same_origin
+from webapp.access.security import HEADERS, MAX_BODY_BYTES, Security, is_same_origin
 
 
 async def answer(request: Request, refusal: HTTPException) -> Response:

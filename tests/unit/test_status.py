@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from webapp.live import CERTAIN_FOR_S
-from webapp.receipts import Sample
+from webapp.live.live_view import CERTAIN_FOR_S
+from webapp.live.receipts import Sample
+from webapp.operations.status import Latency
+from webapp.operations.status_charts import SLOT, latency_chart, rate_chart
+from webapp.operations.vitals import MARK_S, MARKS, Reading
 from webapp.rendering import STATIC
-from webapp.status import Latency
-from webapp.status_charts import SLOT, latency_chart, rate_chart
-from webapp.vitals import MARK_S, MARKS, Reading
 
 NOW = 10_000 * MARK_S + 1
 _ZEROS: dict[str, Any] = {field.name: 0 for field in fields(Reading)}

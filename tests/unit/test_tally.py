@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from webapp.changes import Change, Changes, Horizon, ItemState
-from webapp.matching import Matcher
-from webapp.tally import Figures, Tally
-from webapp.views import Filter
+from webapp.live.changes import Change, Changes, Horizon, ItemState
+from webapp.live.matching import Matcher
+from webapp.live.tally import Figures, Tally
+from webapp.stock.views import Filter
 
 NAMES = ("apples", "pears", "plums")
 FILTERS = (Filter(), Filter(q="p", low=True), Filter(q="l"), Filter(location="A"))
@@ -156,7 +156,7 @@ def test_a_count_that_failed_leaves_the_figures_there_were() -> None:
 
 
 def test_ids_that_become_too_many_are_forgotten_and_the_figures_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("webapp.tally.KEPT_IDS", 3)
+    monkeypatch.setattr("webapp.live.tally.KEPT_IDS", 3)
     tally = Tally(Matcher(Filter(), ""))
     tally.begin_count()
     tally.end_count(Figures(3, 30), Horizon(100), {1, 2, 3})

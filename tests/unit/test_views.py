@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from webapp.views import MAX_TEXT, SORTS, View
+from webapp.stock.views import MAX_TEXT, SORTS, View
 
 TEXTS = st.text(st.sampled_from("aÄß😀% _&=+-9٣\t\n\0\ud800\u200b\u3000"))
 VALUES = TEXTS | st.sampled_from([*SORTS, "-name", "1", "0", "2", "x" * 199 + " y", "😀" * 300])

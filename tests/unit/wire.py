@@ -6,9 +6,9 @@ from typing import Any
 from websockets.frames import Close, Frame, Opcode
 from websockets.protocol import CLIENT, Protocol
 
-from webapp.broadcast import Broadcast
-from webapp.client import Client, Refusal
-from webapp.peer import Limits, Peer
+from webapp.live.broadcast import Broadcast
+from webapp.sockets.client import Client, Refusal
+from webapp.sockets.peer import Limits, Peer
 
 MAX_BYTES = 60
 

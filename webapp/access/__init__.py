@@ -1,0 +1,1 @@
+"""Who may come in, how much each may ask, and on whose behalf: accounts, sessions, tokens, limits."""

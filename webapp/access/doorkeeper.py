@@ -1,0 +1,129 @@
+"""Who comes in, and who may stay: sockets are looked after as long as they are open, on every process."""
+
+import asyncio
+import logging
+from collections.abc import Collection, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+
+import psycopg
+
+from webapp.access.identification import Identify
+from webapp.access.sessions import live_sessions
+from webapp.access.tokens import role_of
+from webapp.live.changes import AccountsChanged, Event
+from webapp.postgres.database import Pool, fetch
+from webapp.postgres.queries import QUERIES
+from webapp.roles import ANYBODY, NOBODY, Principal, Role
+from webapp.sockets.client import POLICY_VIOLATION, SERVICE_RESTART, Client, Frames
+
+logger = logging.getLogger(__name__)
+
+LOOK_S = 0.8  # so that a second is enough also where no notification is heard
+PAUSE_S = 0.1  # anybody may sign out as often as he likes, and each time is a hint
+
+
+@dataclass(eq=False, slots=True)
+class Visit:
+    """A client that is connected, on whose behalf, and what it is told when it may no longer be there."""
+
+    doorkeeper: "Doorkeeper"
+    client: Client
+    principal: Principal
+    goodbye: Frames | None
+
+    def leave(self) -> None:
+        """Take note that the client has gone."""
+        self.doorkeeper.visits.discard(self)
+
+
+class Doorkeeper:
+    """Finds out on whose behalf requests are, and closes sockets whose session ended or whose role changed.
+
+    A notification only says when to look; the tables are the truth.
+    """
+
+    def __init__(self, pool: Pool) -> None:
+        self.has_accounts = False
+        self.visits: set[Visit] = set()
+        self._pool = pool
+        self._hinted = asyncio.Event()
+
+    async def admit(self, identify: Identify | None, *, is_open: bool) -> Principal:
+        """Return on whose behalf a request is; `is_open`: nobody need sign in without accounts."""
+        if is_open and not self.has_accounts:
+            return ANYBODY
+        return (await identify(self._pool) if identify else None) or NOBODY
+
+    def enter(self, client: Client, principal: Principal, goodbye: Frames | None) -> Visit:
+        """Look after a client from now on, until it leaves."""
+        visit = Visit(self, client, principal, goodbye)
+        self.visits.add(visit)
+        return visit
+
+    def hear(self, event: Event) -> None:
+        """Look at once when something has changed."""
+        if isinstance(event, AccountsChanged):
+            self._hinted.set()
+
+    async def run(self) -> None:
+        """Look again and again, for ever. While the database is away nothing is shown that is new."""
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_S):
+                    await self._hinted.wait()
+            self._hinted.clear()
+            try:
+                await self.look()
+            except (psycopg.Error, OSError) as error:
+                logger.info("accounts could not be read: %s", str(error).strip().partition("\n")[0])
+            await asyncio.sleep(PAUSE_S)
+
+    async def look(self) -> None:
+        """Close the sockets of those who may no longer be there. Raises `psycopg.Error`."""
+        visits = list(self.visits)
+        self.has_accounts = (await fetch(self._pool, QUERIES["any_account"]))[0]["found"]
+        roles = await self._roles({visit.principal for visit in visits})
+        for visit in visits:
+            _check(visit, self._role_now(visit.principal, roles))
+
+    async def may_stay(self, principal: Principal) -> bool:
+        """Whether one who was let in and has waited since would be let in again."""
+        return self._role_now(principal, await self._roles({principal})) is not None
+
+    def _role_now(self, principal: Principal, roles: Mapping[bytes | int | None, Role]) -> Role | None:
+        """Of whoever came where it was open nothing is looked up: he may stay until there are accounts."""
+        key = _key(principal)
+        return roles.get(key) if key is not None or self.has_accounts else principal.role
+
+    async def _roles(self, principals: Collection[Principal]) -> dict[bytes | int | None, Role]:
+        """Return the roles that some have now, by what `_key` says; those that are nobody any more are missing."""
+        keys = {_key(principal) for principal in principals} - {None}
+        if not keys:
+            return {}
+        token_hashes = [key for key in keys if isinstance(key, bytes)]
+        account_ids = [key for key in keys if isinstance(key, int)]
+        sessions = await live_sessions(self._pool, token_hashes)
+        programs = await fetch(self._pool, QUERIES["accounts_of_tokens"], {"token_hashes": token_hashes})
+        accounts = await fetch(self._pool, QUERIES["roles_of_accounts"], {"account_ids": account_ids})
+        roles: dict[bytes | int | None, Role] = {row["id"]: Role.labelled(row["role"]) for row in accounts}
+        roles |= {row["token_hash"]: Role.labelled(row["role"]) for row in sessions}
+        return roles | {row["token_hash"]: role_of(row) for row in programs}
+
+
+def _key(principal: Principal) -> bytes | int | None:
+    """Return by what somebody is looked after: his session or token, or the account that a proxy answers for."""
+    return principal.token_hash or principal.account_id
+
+
+def _check(visit: Visit, role: Role | None) -> None:
+    """One whose role has changed comes back by itself, with the new one; one whose session has ended does not."""
+    connection = visit.client.connection
+    if connection is None or role is visit.principal.role:
+        return
+    if role is not None:
+        connection.close(SERVICE_RESTART, "your role has changed")
+        return
+    if visit.goodbye is not None and connection.behind_since is None:
+        connection.write(visit.goodbye)
+    connection.close(POLICY_VIOLATION, "signed out")

@@ -1,0 +1,1 @@
+"""What `live-inventory` can do besides serving."""

@@ -1,0 +1,63 @@
+"""The console's commands that keep a deployment well: `doctor`, `backup` and `restore`."""
+
+import argparse
+import sys
+from pathlib import Path
+
+import psycopg
+
+from webapp.operations.backup import Contents, back_up
+from webapp.operations.doctor import examine
+from webapp.operations.restore import restore
+from webapp.postgres.database import locate
+from webapp.settings import SetupError, load_settings
+
+Commands = argparse._SubParsersAction  # argparse gives the type no other name
+
+
+def add_commands(commands: "Commands[argparse.ArgumentParser]") -> None:
+    """Add the commands to the parser."""
+    parser = commands.add_parser("doctor", help="say what is wrong with this deployment, and what helps")
+    parser.set_defaults(run=examine_deployment)
+    parser = commands.add_parser("backup", help="write everything to a file, while it is served or not")
+    parser.add_argument("file", type=Path, help="the file; one of that name is replaced when all is written")
+    parser.set_defaults(run=back_up_to_file)
+    parser = commands.add_parser("restore", help="make the database what it was at a backup, or leave it as it is")
+    parser.add_argument("file", type=Path, help="a file that `backup` has written")
+    parser.add_argument("--replace", action="store_true", help="also where there is something that will be gone")
+    parser.set_defaults(run=restore_from_file)
+
+
+def examine_deployment(options: argparse.Namespace) -> None:  # noqa: ARG001
+    """Print what was found, a line each; what must be mended is a `SetupError`."""
+    failures = 0
+    for finding in examine(load_settings()):
+        failures += finding.level == "fail"
+        lines = [f"{finding.level:5}{finding.what}"] + ([f"     {finding.help}"] if finding.help else [])
+        sys.stdout.write("".join(f"{line}\n" for line in lines))
+    if failures:
+        raise SetupError(f"To be mended: {failures}")
+
+
+def back_up_to_file(options: argparse.Namespace) -> None:
+    """Back up to a file."""
+    try:
+        contents = back_up(locate(load_settings()).url, options.file)
+    except OSError as error:
+        raise SetupError(f"{options.file} cannot be written: {error.strerror}.") from error
+    except psycopg.Error as error:
+        raise SetupError(f"The database cannot be read, and there is no backup: {error}") from error
+    sys.stdout.write(f"{_summary(contents)} are in {options.file}.\n")
+
+
+def restore_from_file(options: argparse.Namespace) -> None:
+    """Restore from a file."""
+    try:
+        contents = restore(locate(load_settings()).url, options.file, replace=options.replace)
+    except OSError as error:
+        raise SetupError(f"{options.file} cannot be read: {error.strerror}.") from error
+    sys.stdout.write(f"{_summary(contents)} of {contents.taken_at:%Y-%m-%d %H:%M} UTC are back.\n")
+
+
+def _summary(contents: Contents) -> str:
+    return f"{contents.rows('inventory')} items and {contents.rows('inventory_changes')} changes"

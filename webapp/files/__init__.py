@@ -1,0 +1,1 @@
+"""Stock in files: CSV in and out."""

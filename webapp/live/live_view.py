@@ -1,0 +1,256 @@
+"""Live views: one refresh for all who look at the same, and a frame from whatever each of them has."""
+
+import asyncio
+import logging
+import random
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Hashable, Iterable
+from contextlib import AbstractAsyncContextManager, nullcontext
+from contextvars import Context
+from typing import Any, NamedTuple, Protocol
+
+import psycopg
+
+from webapp.live.changes import Changes, Touch
+from webapp.live.difference import Entry, Partial, Snapshot, count_changed, difference, everything
+
+logger = logging.getLogger(__name__)
+
+REFRESH_INTERVAL_S = 0.125
+REFRESH_BURST = 2
+RECENT_SNAPSHOTS = 20
+CERTAIN_FOR_S = 1.7
+RETRY_S = (0.1, 1.0)
+TRUSTED_FOR_S = 5.0  # for so long all who return share one query; who reloads later sees what no trigger has told, too
+TOGETHER_S = 0.02  # so long what one view shows is kept back for what another one is about to show
+
+Turn = Callable[[], AbstractAsyncContextManager[object]]
+CatchUp = Callable[[], Awaitable[bool]]
+
+
+async def _never() -> bool:
+    return False
+
+
+class Source(Protocol):
+    """What a live view shows: how to read it, what touches it, and how its pieces are rendered."""
+
+    async def load(self, touch: Touch) -> Snapshot:
+        """Read and render what is to be shown now, with one statement per list; `touch` says what may be old."""
+
+    def touched_by(self, changes: Changes) -> Touch:
+        """Say what committed changes can alter of what was loaded last, whether it has them already or not."""
+
+    def highlight(self, entry: Entry, before: Entry | None) -> str:
+        """Render an entry that changed or came."""
+
+    def stub(self, entry: Entry) -> str:
+        """Render the empty element that stands for an unchanged entry."""
+
+    def frame(self, partials: Iterable[Partial], revision: str) -> str:
+        """Render a frame that ends with the revision the page then shows."""
+
+
+class LiveView:
+    """A view while people look at it, and for a while after: its newest snapshot and a few recent ones.
+
+    `wake` is told who watches, whenever there may be something new to take; each refresh runs within a `turn`.
+    `catch_up` returns whether all that is committed when it is called was heard in time.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        wake: Callable[[Iterable[Any]], object],
+        turn: Turn = nullcontext,
+        catch_up: CatchUp = _never,
+    ) -> None:
+        self._source = source
+        self._wake = wake
+        self._turn = turn
+        self._catch_up = catch_up
+        self._recent: OrderedDict[str, Snapshot] = OrderedDict()
+        self._frames: dict[str, str] = {}
+        self._snapshot: Snapshot | None = None
+        self._dirty = Touch.ALL
+        self._heard_meanwhile: list[Changes] | None = None
+        self._refreshing: asyncio.Task[None] | None = None
+        self._current_as_of = float("-inf")
+        self._trusted_until = self._next_refresh_at = 0.0
+        self._expected_until = float("-inf")
+        self.refreshes_started = 0
+        self.refreshes_finished = 0
+        self.watchers: dict[Hashable, None] = {}  # in order of joining
+        self.pages = 0
+
+    def hear(self, changes: Changes) -> None:
+        """Take note of committed changes; refresh if one can alter what is shown.
+
+        Those heard while it is read may be in it or not: they are compared with what will have been read.
+        """
+        if self._heard_meanwhile is not None:
+            self._heard_meanwhile.append(changes)
+        elif self._dirty < Touch.ALL:
+            self.touch(self._source.touched_by(changes))
+
+    def touch(self, touch: Touch = Touch.ALL) -> None:
+        """Note that what is shown may be old. Also while nobody looks: the next to come must not be told `equal`."""
+        self._dirty = max(self._dirty, touch)
+        if self._dirty and self.watchers and self._refreshing is None:
+            # in a context of its own: what is read for all is no part of the request that came first
+            self._refreshing = asyncio.create_task(self._refresh_while_dirty(), context=Context())
+
+    def is_certain(self) -> bool:
+        """Whether what is shown is what the database says, as far as the change feed knows."""
+        return self.is_settled() or time.monotonic() - self._current_as_of < CERTAIN_FOR_S
+
+    def is_settled(self) -> bool:
+        """Whether all that was heard is in what is shown."""
+        return not self._dirty and self._refreshing is None
+
+    def is_about_to_show(self) -> bool:
+        """Whether a refresh that began a moment ago has not come to its end: pages will be woken, and wait so long."""
+        return time.monotonic() < self._expected_until
+
+    def close(self) -> None:
+        """Stop refreshing."""
+        if self._refreshing is not None:
+            self._refreshing.cancel()
+
+    def watch(self, watcher: Hashable, revision: str) -> "Cursor":
+        """Wake a watcher at each new snapshot; return the cursor of a page that shows `revision`.
+
+        One that is not known may be newer than what is shown here: without a doubt the page would step back.
+        """
+        self.watchers[watcher] = None
+        self.touch(Touch.NOTHING if revision in self._recent else Touch.DOUBT)
+        self._wake((watcher,))
+        return Cursor(self, revision, self.refreshes_started + 1 if self._dirty else 0)
+
+    def unwatch(self, watcher: Hashable) -> None:
+        """Forget a watcher."""
+        self.watchers.pop(watcher, None)
+
+    def frame_since(self, revision: str) -> tuple[str, str]:
+        """Return the frame for a page that shows `revision`, "" if it shows all, and the newest revision."""
+        newest = self._snapshot
+        if newest is None or revision == newest.revision:
+            return "", revision
+        old = self._recent.get(revision)
+        key = revision if old else ""  # clients may claim any revision: whatever is unknown shares one frame
+        if key not in self._frames:
+            partials = difference(old, newest, self._source.highlight, self._source.stub) if old else everything(newest)
+            self._frames[key] = self._source.frame(partials, newest.revision)
+        return self._frames[key], newest.revision
+
+    def changed_since(self, revision: str) -> int | None:
+        """Count the entries that differ from what a page shows; None if that is not known any more."""
+        if self._snapshot is None or revision == self._snapshot.revision:
+            return 0
+        old = self._recent.get(revision)
+        return count_changed(old, self._snapshot) if old else None
+
+    async def _refresh_while_dirty(self) -> None:
+        """One refresh at a time."""
+        try:
+            while self._dirty and self.watchers:
+                await self._wait_for_turn()
+                try:
+                    if self._dirty is Touch.DOUBT and time.monotonic() < self._trusted_until:
+                        await self._settle_doubt()
+                    else:
+                        async with self._turn():
+                            await self._refresh()
+                except Exception as error:  # noqa: BLE001 - the page says it is stale, we try again
+                    self._dirty = Touch.ALL
+                    _log_failure(error)
+                    await asyncio.sleep(random.uniform(*RETRY_S))  # noqa: S311
+        finally:
+            self._refreshing = None
+
+    async def _settle_doubt(self) -> None:
+        """What is shown is all there is if the change feed, asked now, knows of nothing else: that needs no query."""
+        started_at = self._begin()
+        if not await self._catch_up():
+            self.touch()
+        elif self._dirty <= Touch.DOUBT:  # of others, who came meanwhile
+            self._finish(started_at)
+
+    async def _refresh(self) -> None:
+        touch = Touch.ALL if self._dirty is Touch.DOUBT else self._dirty
+        started_at = self._begin()
+        self._expected_until = started_at + TOGETHER_S
+        patience = asyncio.get_running_loop().call_later(TOGETHER_S, self._wake, self.watchers)
+        meanwhile = self._heard_meanwhile = []
+        try:
+            self._show(await self._source.load(touch))
+            patience.cancel()
+        finally:
+            self._heard_meanwhile = None
+            self._expected_until = float("-inf")
+        self._trusted_until = started_at + TRUSTED_FOR_S
+        self._finish(started_at)
+        for changes in meanwhile:
+            self.hear(changes)
+
+    def _begin(self) -> float:
+        """`_dirty` is cleared before anything is asked, so a change meanwhile is never missed."""
+        self._dirty = Touch.NOTHING
+        self.refreshes_started += 1
+        return time.monotonic()
+
+    def _finish(self, started_at: float) -> None:
+        self.refreshes_finished = self.refreshes_started
+        self._current_as_of = started_at
+        self._wake(self.watchers)
+
+    async def _wait_for_turn(self) -> None:
+        """Start at once while calm, a few times in a row; be coalesced to the interval while busy."""
+        now = time.monotonic()
+        self._next_refresh_at = max(self._next_refresh_at, now - (REFRESH_BURST - 1) * REFRESH_INTERVAL_S)
+        wait_s = self._next_refresh_at - now
+        self._next_refresh_at += REFRESH_INTERVAL_S
+        if wait_s > 0:
+            await asyncio.sleep(wait_s)
+
+    def _show(self, snapshot: Snapshot) -> None:
+        if self._snapshot is None or snapshot.revision != self._snapshot.revision:
+            self._snapshot = snapshot
+            self._frames.clear()
+        self._recent[snapshot.revision] = snapshot
+        self._recent.move_to_end(snapshot.revision)
+        if len(self._recent) > RECENT_SNAPSHOTS:
+            self._recent.popitem(last=False)
+
+
+def _log_failure(error: Exception) -> None:
+    if isinstance(error, psycopg.Error | OSError):
+        logger.warning("a view could not be refreshed: %s", str(error).strip().partition("\n")[0])
+    else:
+        logger.error("a view cannot be shown", exc_info=error)
+
+
+class Cursor(NamedTuple):
+    """What one page shows of a live view. A page that was away, is slow or is new differs only in its revision."""
+
+    view: LiveView
+    revision: str
+    not_before: int = 0
+    """The refresh to wait for; 0: none."""
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether it is not yet known what the page lacks."""
+        return self.view.refreshes_finished < self.not_before
+
+    def advance(self) -> "tuple[str, Cursor]":
+        """Return the frame that brings the page to the newest snapshot, "" if it is there, and where it then is."""
+        if self.is_waiting:
+            return "", self
+        frame, revision = self.view.frame_since(self.revision)
+        return frame, Cursor(self.view, revision)
+
+    def count_waiting(self) -> int | None:
+        """Count the entries that a frame would change, come or leave; None: it is not known how many."""
+        return self.view.changed_since(self.revision)

@@ -1,0 +1,233 @@
+"""What the table shows live: the items of a view; and the fragments that all live views are made of."""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from functools import cache, lru_cache, partial
+from typing import Any
+
+from webapp.live.changes import Changes, Touch
+from webapp.live.difference import Entry, Partial, Snapshot
+from webapp.live.tallies import Tallies
+from webapp.live.tally import Tally
+from webapp.live.window import Order, Stretch, Window
+from webapp.postgres.database import Pool, fetch
+from webapp.postgres.queries import is_unique, ordered
+from webapp.rendering import Renderer, build
+from webapp.sockets.client import Frames
+from webapp.stock.history import LoggedChange
+from webapp.stock.items import FIELDS, Item
+from webapp.stock.views import ALL_ITEMS, PAGE_ROWS, View
+
+NEAR = 10_000  # items are looked at in the order of an index as soon as thousands that match are sorted
+MARGIN_ROWS = 50  # so many rows are kept before and after a page, to move in when others leave
+CACHED_ROWS = 5_000  # a view keeps those that it shows; here others find them, and who opens a page
+CACHED_CHANGES = 1_000
+CACHED_FIGURES = 2_000  # their numbers of matches and pagers
+
+
+class ItemList:
+    """The items of a view: one page of rows, the number of matches, the pager."""
+
+    def __init__(self, view: View, pool: Pool, tallies: Tallies, pieces: "Pieces") -> None:
+        self.view = view
+        self._pool = pool
+        self._tallies = tallies
+        self._pieces = pieces
+        self._tally: Tally | None = None
+        self._listing: Listing | None = None
+        self._window: Window | None = None
+        self._items: dict[int, Item] = {}  # of the page, as far as they have not changed since
+        self._entries: dict[Item, Entry] = {}
+
+    async def load(self, touch: Touch) -> Snapshot:
+        """Read, as far as it is needed, and render what is to be shown now."""
+        known = await self._renewed(self._window) if self._window and touch is not Touch.ALL else None
+        self._listing = known or await self.read(margin=MARGIN_ROWS)
+        return self.render(self._listing)
+
+    async def read(self, *, margin: int = 0, certain: bool = True) -> "Listing":
+        """Read the page of rows and a margin around it, after their number; `certain`: see `Tallies.figures`."""
+        tally = await self._find_tally()
+        matches = (await self._tallies.figures(tally, certain=certain)).items
+        stretch = Stretch.around(self._page(matches), matches, PAGE_ROWS, margin)
+        among_known = tally.ids is not None
+        rows = await self._rows(tally, stretch, matches)
+        self._items = {row["id"]: Item.from_row(row) for row in rows}
+        self._window = Window(self._order(tally), stretch, rows, among_known=among_known) if rows else None
+        return self._list(self._ids(self._window, matches) if self._window else None, matches)
+
+    def render(self, listing: "Listing") -> Snapshot:
+        """Render a listing; rows that were rendered before are not rendered again."""
+        values = {"view": self.view, **listing.values(self.view)}
+        pieces = {name: self._pieces.figures(f"items/_{name}.html", **values) for name in ("matches", "pager")}
+        self._entries = {item: self._entries.get(item) or self._pieces.item(item) for item in listing.items}
+        return Snapshot({"rows": tuple(self._entries.values())}, pieces, build())
+
+    def touched_by(self, changes: Changes) -> Touch:
+        """Forget what changed, and say whether the page lacks something now, or shows what it should not."""
+        if self._tally is None or self._listing is None:
+            return Touch.ALL
+        moves = self._tally.moves(changes, self._order(self._tally))
+        altered = self._items.keys() & moves.item_ids
+        if not (altered or moves.moves):
+            return Touch.NOTHING
+        for item_id in altered:
+            del self._items[item_id]
+        if self._window is None or self._tally.figures is None:
+            return Touch.ALL
+        self._window.hear(moves.moves)
+        matches = self._tally.figures.items
+        ids = self._ids(self._window, matches)
+        if ids is None:
+            return Touch.ALL
+        is_shown = matches == self._listing.matches and not self._window.unplaced
+        is_shown &= [self._items.get(item_id) for item_id in ids] == list(self._listing.items)
+        return Touch.NOTHING if is_shown else Touch.SOME
+
+    def highlight(self, entry: Entry, before: Entry | None) -> str:
+        """Render a row with the cells marked that changed; all of them in a row that came."""
+        return self._pieces.changed_item(entry.value, before.value if before else None)
+
+    def stub(self, entry: Entry) -> str:
+        """Render the empty row that stands for an unchanged one."""
+        return self._pieces.stub("tr", entry.id)
+
+    def frame(self, partials: Iterable[Partial], revision: str) -> str:
+        """Render a frame of the table."""
+        return self._pieces.frame(partials, "revision", "items/_revision.html", revision)
+
+    async def _renewed(self, window: Window) -> "Listing | None":
+        """Read what is not known of the page; None: it must be read anew."""
+        if window.unplaced:
+            window.place(await self._fetch(window.unplaced))
+        matches = (await self._tallies.figures(await self._find_tally())).items
+        ids = self._ids(window, matches)
+        if ids is None:
+            return None
+        if missing := [item_id for item_id in ids if item_id not in self._items]:
+            await self._fetch(missing)
+        return self._list(ids, matches)
+
+    def _list(self, ids: Collection[int] | None, matches: int) -> "Listing":
+        """List what is known of items; those that are not there any more will be told soon."""
+        items = tuple(self._items[item_id] for item_id in ids or () if item_id in self._items)
+        self._items = {item.id: item for item in items}
+        return Listing(items, matches, self._page(matches))
+
+    async def _fetch(self, ids: Collection[int]) -> list[dict[str, Any]]:
+        """Read items wherever they are in the list."""
+        query = ordered("items_by_ids", self.view.column, descending=self.view.descending)
+        tally = await self._find_tally()
+        rows = await fetch(self._pool, query, {"ids": list(ids), "needle": tally.matcher.needle})
+        self._items |= {row["id"]: Item.from_row(row) for row in rows}
+        return rows
+
+    def _ids(self, window: Window, matches: int) -> list[int] | None:
+        return window.page((self._page(matches) - 1) * PAGE_ROWS, PAGE_ROWS, matches, MARGIN_ROWS)
+
+    def _page(self, matches: int) -> int:
+        """Return which page is shown for one beyond the end: the last."""
+        return min(self.view.page, count_pages(matches))
+
+    def _order(self, tally: Tally) -> Order:
+        return Order(self.view.column, self.view.descending, tally.matcher.needle)
+
+    async def _find_tally(self) -> Tally:
+        if self._tally is None:
+            self._tally = await self._tallies.of(self.view.filter)
+        return self._tally
+
+    async def _rows(self, tally: Tally, stretch: Stretch, matches: int) -> list[dict[str, Any]]:
+        """An index gives the order of names, but all that matches a search may come last in it."""
+        view = self.view
+        order = partial(ordered, column=view.column, descending=view.descending, from_end=stretch.from_end)
+        parameters = {**tally.parameters, "page_rows": stretch.rows, "offset": stretch.offset, "near": NEAR}
+        if view.filter.is_scattered and tally.ids is None and self._is_near(stretch, matches):
+            rows = await fetch(self._pool, order("view_items_near"), parameters)
+            if len(rows) == stretch.rows:
+                return rows
+        found = "all_first" if view.low else "in_order"
+        return await fetch(self._pool, order("view_items", found=found), parameters)
+
+    def _is_near(self, stretch: Stretch, matches: int) -> bool:
+        """Whether the rows are found soon in the order of an index, if what matches is spread over it evenly."""
+        items = self._tallies.items
+        return items is not None and is_unique(self.view.column) and 2 * stretch.end * items < matches * NEAR
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """One page of a view: its items in order, how many match in all, and which page it is."""
+
+    items: tuple[Item, ...]
+    matches: int
+    page: int
+
+    def values(self, view: View) -> dict[str, Any]:
+        """Return what the templates show of it beside the rows."""
+        empty = not self.matches and view.filter == ALL_ITEMS
+        return {"matches": self.matches, "empty": empty, "shown_page": self.page, "pages": count_pages(self.matches)}
+
+
+def count_pages(matches: int) -> int:
+    """Return how many pages there are; the first one is there even when nothing matches."""
+    return max(1, -(-matches // PAGE_ROWS))
+
+
+class Pieces:
+    """The fragments of live views, each rendered once per content whatever the number of views."""
+
+    def __init__(self, renderer: Renderer) -> None:
+        self.render = renderer.render
+        self.timezone = renderer.timezone
+        self.item = lru_cache(CACHED_ROWS)(self._item)
+        self.figures = lru_cache(CACHED_FIGURES)(renderer.render)
+        self.change = lru_cache(CACHED_CHANGES)(self._change)
+        self.logged = lru_cache(CACHED_CHANGES)(self._logged)
+        self.stub = lru_cache(CACHED_ROWS)(self._stub)
+        self.beat = lru_cache(1)(self._beat)
+        self.waiting = lru_cache(100)(self._waiting)
+        self.version = lru_cache(2)(self._version)
+        self.signed_out = cache(self._signed_out)
+        self.changed_item = lru_cache(CACHED_ROWS)(self._changed_item)
+
+    def frame(self, partials: Iterable[Partial], revision_id: str, template: str, revision: str) -> str:
+        """Render the partials and the one that tells the page which revision it then shows."""
+        last = Partial(f"#{revision_id}", "outerHTML", self.render(template, revision=revision))
+        return self.render("live/frame.html", partials=(*partials, last))
+
+    def _item(self, item: Item) -> Entry:
+        html = self.render("items/_row.html", item=item, changed=frozenset(), tick="a")
+        return Entry(_row_id(item.id), html, item)
+
+    def _changed_item(self, item: Item, before: Item | None) -> str:
+        changed = {field for field in FIELDS if before is None or getattr(before, field) != getattr(item, field)}
+        return self.render("items/_row.html", item=item, changed=changed, tick="ab"[item.version % 2])
+
+    def _change(self, change: LoggedChange) -> Entry:
+        return Entry(f"change-{change.id}", self.render("summary/_change.html", change=change), change)
+
+    def _logged(self, change: LoggedChange) -> Entry:
+        html = self.render("activity/_change.html", change=change, names_item=False)
+        return Entry(f"change-{change.id}", html, change)
+
+    def _beat(self, now_minutes: int, news: str) -> str:
+        """Render the beat; it carries the clock by which the page says how long ago something changed."""
+        return self.render("live/beat.html", now_minutes=now_minutes, news=news)
+
+    def _waiting(self, count: int | None) -> str:
+        return self.render("live/waiting.html", count=count)
+
+    def _version(self, *, is_old: bool) -> str:
+        return self.render("live/version.html", is_old=is_old)
+
+    def _signed_out(self) -> Frames:
+        """Render what a page is told when whoever looked at it may not any more; one for all, as each keeps it."""
+        return Frames.of(self.render("live/signed_out.html"))
+
+    def _stub(self, tag: str, element_id: str) -> str:
+        return self.render("live/stub.html", tag=tag, id=element_id)
+
+
+def _row_id(item_id: int) -> str:
+    return f"item-{item_id}"

@@ -1,0 +1,1 @@
+"""Running it: how it does, what is wrong, and what is kept."""

@@ -1,0 +1,1 @@
+"""The pages and forms for people: each route reads, acts, and answers with HTML."""

@@ -1,0 +1,1 @@
+"""The server: its processes, and the bounds of what a connection may take."""

@@ -1,0 +1,89 @@
+"""Taking back a change by another one that has the opposite effect, and is in the history like any other."""
+
+from dataclasses import replace
+from typing import Any
+
+import psycopg
+
+from webapp.postgres.database import Connection, Pool
+from webapp.postgres.queries import QUERIES
+from webapp.stock.inventory import lock_item, writing
+from webapp.stock.items import FIELDS, MAX_QUANTITY, Author, CannotUndo, Item, NoSuchItem
+
+UNDO_HOURS = 24
+
+
+async def undo_change(pool: Pool, change_id: int, author: Author) -> None:
+    """Take a change back. Raises `CannotUndo` or `Busy`."""
+    author = replace(author, undoes=change_id)
+    async with writing(pool, author) as connection:
+        change = await _lock_change(connection, change_id)
+        match change["operation"]:
+            case "insert":
+                await _undo_insert(connection, change)
+            case "update":
+                await _undo_update(connection, change)
+            case "delete":
+                await _undo_delete(connection, change)
+            case _:
+                raise CannotUndo("The items that were removed all at once are not recorded one by one.")
+
+
+async def _lock_change(connection: Connection, change_id: int) -> Any:
+    """Return the change; of two who take back the same one, the second finds it taken back."""
+    await connection.execute(QUERIES["lock_change"], {"id": change_id})
+    cursor = await connection.execute(QUERIES["change_to_undo"], {"id": change_id, "hours": UNDO_HOURS})
+    change = await cursor.fetchone()
+    if change is None:
+        raise CannotUndo("There is no such change, or it is too old to be kept.")
+    if change["is_undone"]:
+        raise CannotUndo("This change has been undone already.")
+    if change["is_cut_off"] and change["operation"] != "delete":
+        raise CannotUndo("All items were removed since.")
+    if change["is_old"]:
+        raise CannotUndo(f"Only changes of the last {UNDO_HOURS} hours can be undone.")
+    return change
+
+
+async def _undo_insert(connection: Connection, change: Any) -> None:
+    item = await _item_of(connection, change)
+    if item.version != change["version"]:
+        raise CannotUndo(f"“{item.name}” was changed since it was added. Delete it if it shall go.")
+    await connection.execute(QUERIES["delete_item"], {"id": item.id})
+
+
+async def _undo_update(connection: Connection, change: Any) -> None:
+    """Add the opposite difference to the quantity; set other fields back that nobody has changed since."""
+    item = await _item_of(connection, change)
+    values = {field: getattr(item, field) for field in FIELDS}
+    for field in FIELDS:
+        before, after = change[f"before_{field}"], change[f"after_{field}"]
+        if field == "quantity":
+            values[field] -= after - before
+        elif before != after and values[field] != after:
+            raise CannotUndo(f"The {field.replace('_', ' ')} of “{item.name}” was changed again since.")
+        elif before != after:
+            values[field] = before
+    if values["quantity"] < 0:
+        raise CannotUndo(f"Only {item.quantity} of “{item.name}” are left: it would go below zero.")
+    if values["quantity"] > MAX_QUANTITY:
+        raise CannotUndo(f"“{item.name}” cannot hold more than {MAX_QUANTITY}.")
+    try:
+        await connection.execute(QUERIES["edit_item"], {"id": item.id, **values})
+    except psycopg.errors.UniqueViolation as error:
+        raise CannotUndo(f"“{item.name}” cannot have its old name or code back: it is in use again.") from error
+
+
+async def _undo_delete(connection: Connection, change: Any) -> None:
+    """Bring the item back with its id and its history; its version goes on."""
+    values = {field: change[f"before_{field}"] for field in FIELDS}
+    cursor = await connection.execute(QUERIES["restore_item"], {"id": change["item_id"], **values})
+    if await cursor.fetchone() is None:
+        raise CannotUndo(f"“{change['before_name']}” cannot come back: its name, code or number is in use again.")
+
+
+async def _item_of(connection: Connection, change: Any) -> Item:
+    try:
+        return await lock_item(connection, change["item_id"])
+    except NoSuchItem as error:
+        raise CannotUndo("The item was deleted since. Undo that first.") from error
