@@ -27,6 +27,7 @@ PAUSE_S = 0.15
 CALM_S = 0.4  # so far apart that a page is told each change at once
 ARRIVAL_LIMIT_S = 10.0
 SETTLE_S = 1.0
+NPM_LIMIT_S = 15.0
 DEFAULTS, PLAIN = "tutorial loop, uvicorn's defaults", "tutorial loop, no compression"
 BARE, LIBRARY, NODE = "a bare loop of send()", "websockets.broadcast()", "Node ws, frame built once"
 MESSAGES, LIVE = "ours, /messages", "ours, /live"
@@ -171,8 +172,11 @@ def install_ws() -> None:
     if not (shutil.which("node") and shutil.which("npm")):
         raise Missing("node and npm, for the peer `ws`")
     command = ["npm", "install", "--silent", "--no-save", "--prefix", str(FOLDER), "ws@8"]
-    if not (_MODULES / "ws").exists() and subprocess.run(command, check=False, timeout=60).returncode:
-        raise Missing("the npm package `ws`, for the peer of that name: npm could not install it")
+    try:
+        if not (_MODULES / "ws").exists():
+            subprocess.run(command, check=True, timeout=NPM_LIMIT_S)
+    except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
+        raise Missing("npm package `ws`, for the peer of that name: npm could not install it") from error
 
 
 def allow_many_files() -> int:
