@@ -5,8 +5,8 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
 import httpx
@@ -119,13 +119,45 @@ def test_what_cannot_start_is_given_up(caplog: pytest.LogCaptureFixture) -> None
     assert "ended unasked, with status 3" in caplog.text
 
 
-def test_what_hangs_is_killed_and_replaced(caplog: pytest.LogCaptureFixture) -> None:
-    def end_after_a_death() -> None:
-        eventually(lambda: "ended unasked, with status -9" in caplog.text and caplog.text.count("serves") > 2)
+@contextmanager
+def ending(*, after: Callable[[], object]) -> Iterator[threading.Thread]:
+    """Give a thread, to be started, that ends this process's supervisor after something."""
+
+    def end() -> None:
+        with suppress(AssertionError):  # what did not happen is missed below
+            after()
         os.kill(os.getpid(), signal.SIGTERM)
 
+    thread = threading.Thread(target=end)
+    yield thread
+    thread.join()
+
+
+def test_what_hangs_is_killed_and_replaced(caplog: pytest.LogCaptureFixture) -> None:
+    def is_replaced() -> bool:
+        return "ended unasked, with status -9" in caplog.text and caplog.text.count("serves") > 2
+
     caplog.set_level("INFO")
-    watching = threading.Thread(target=end_after_a_death)
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        Supervisor(2, unable.to_go_on, listening, leave_limit_s=5, silence_limit_s=0.3).run(watching.start)
-    watching.join()
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listening,
+        ending(after=lambda: eventually(is_replaced)) as thread,
+    ):
+        Supervisor(2, unable.to_go_on, listening, leave_limit_s=5, silence_limit_s=0.3).run(thread.start)
+    assert is_replaced()
+
+
+def test_where_no_new_one_can_start_the_old_ones_go_on(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+
+    def renew() -> None:
+        monkeypatch.setenv("UNABLE", "1")
+        os.kill(os.getpid(), signal.SIGHUP)
+        eventually(lambda: "ended unasked, with status 3" in caplog.text)
+        said.append(caplog.text)
+
+    caplog.set_level("INFO")
+    with socket.create_server(("127.0.0.1", 0)) as listening, ending(after=renew) as thread:
+        Supervisor(2, unable.to_renew, listening, leave_limit_s=5).run(thread.start)
+    assert ["leaves" in each for each in said] == [False]
