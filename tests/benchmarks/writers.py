@@ -83,8 +83,8 @@ def listen(url: str, number: int) -> Program:
 
 
 def _rates(lab: Lab, urls: dict[str, str]) -> Table:
-    loads = [(32, False), (8, True), (32, True)]
-    loads = loads if lab.quick else [(1, False), (8, False), *loads]
+    loads = [(32, False), (32, True)]
+    loads = loads if lab.quick else [(1, False), (8, False), *loads, (8, True)]
     seconds = 1 if lab.quick else 2
     rows: list[tuple[Cell, ...]] = []
     panels = []
