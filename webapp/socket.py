@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, WebSocket
 from starlette.requests import HTTPConnection
 
 from webapp.access.crowd import Crowd
-from webapp.access.doorkeeper import Doorkeeper
+from webapp.access.doorkeeper import Doorkeeper, closing
 from webapp.live.hub import Hub
 from webapp.live.item_view import ItemView
 from webapp.operations.status import StatusView
@@ -59,5 +59,5 @@ async def _follow(socket: WebSocket, open_client: Callable[[], Client], goodbye:
         return
     client = open_client()
     doorkeeper: Doorkeeper = socket.app.state.doorkeeper
-    client.presences = (party, doorkeeper.enter(client, PRINCIPAL.get(), goodbye))
+    client.presences = (party, doorkeeper.enter(PRINCIPAL.get(), closing(client, goodbye)))
     await connect(socket, client)

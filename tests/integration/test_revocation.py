@@ -1,18 +1,21 @@
 """Sockets of those who may no longer be there are closed, on every process, and pages say so."""
 
-from collections.abc import Callable, Iterator
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack
 
+import httpx
 import psycopg
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
-from tests.accounts import make_account, on, token_for, wait_until_closed
+from tests.accounts import as_browser, make_account, on, token_for, wait_until_closed
 from tests.server import LiveServer, serve
 from tests.waiting import eventually
 from webapp.access import accounts, sessions
 from webapp.access.accounts import Account
+from webapp.pages import imports
 
 Watch = Callable[..., ClientConnection]
 RESUME = '{"type": "resume"}'
@@ -72,6 +75,34 @@ def test_ending_a_session_closes_its_sockets_everywhere_and_no_other(
     assert [end_of(socket)[0] for socket in programs] == [1008, 1008]
     for socket in kept:
         assert socket.ping().wait(5)
+
+
+def test_an_export_under_way_is_cut_off_and_no_other(
+    watch: Watch, servers: list[LiveServer], account: Account, shared_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def endless(*_: object) -> AsyncIterator[bytes]:
+        while True:
+            yield b"apples\r\n"
+            await asyncio.sleep(0.02)
+
+    monkeypatch.setattr(imports, "export_csv", endless)
+    token, other = token_for(shared_url, account), token_for(shared_url, account)
+    with (
+        as_browser(servers[0], token) as ended,
+        as_browser(servers[0], other) as kept,
+        ended.stream("GET", "/export.csv") as cut,
+        kept.stream("GET", "/export.csv") as whole,
+    ):
+        rest = whole.iter_raw()
+        on(shared_url, sessions.close_session, token)
+        with pytest.raises(httpx.RemoteProtocolError, match="incomplete"):
+            cut.read()
+        page = watch(servers[0], other)
+        on(shared_url, accounts.set_role, account.id, "viewer")
+        assert end_of(page)[0] == 1012
+        for _ in range(10):
+            assert next(rest), "whoever has another role may read on"
+    eventually(lambda: not servers[0].app.state.doorkeeper.visits)
 
 
 def test_deleting_an_account_closes_its_sockets(

@@ -9,6 +9,7 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from webapp.access.delivery import deliver
 from webapp.access.doorkeeper import Doorkeeper
 from webapp.access.identification import identify
 from webapp.access.security import SAFE_METHODS, refuse
@@ -52,7 +53,10 @@ class Authentication:
             return
         scope.setdefault("state", {})["principal"] = principal
         PRINCIPAL.set(principal)
-        await self._app(scope, receive, send)
+        if scope["type"] == "http" and needed:
+            await deliver(self._app, scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
 
     async def _admit(self, scope: Scope) -> Principal:
         doorkeeper: Doorkeeper = scope["app"].state.doorkeeper

@@ -1,10 +1,11 @@
-"""Who comes in, and who may stay: sockets are looked after as long as they are open, on every process."""
+"""Who comes in, and who may stay: sockets and long answers are looked after while they last, on every process."""
 
 import asyncio
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 
 import psycopg
 
@@ -24,22 +25,24 @@ SLICE = 1_000  # visits: ten thousand at once would hold up the loop for 20 ms
 PAUSE_S = 0.1  # anybody may sign out as often as he likes, and each time is a hint
 
 
+Dismiss = Callable[[Role | None], object]
+
+
 @dataclass(eq=False, slots=True)
 class Visit:
-    """A client that is connected, on whose behalf, and what it is told when it may no longer be there."""
+    """Somebody who is there, and what is done when his role is another one, or None: he may no longer be there."""
 
     doorkeeper: "Doorkeeper"
-    client: Client
     principal: Principal
-    goodbye: Frames | None
+    dismiss: Dismiss
 
     def leave(self) -> None:
-        """Take note that the client has gone."""
+        """Take note that he has gone."""
         self.doorkeeper.visits.discard(self)
 
 
 class Doorkeeper:
-    """Finds out on whose behalf requests are, and closes sockets whose session ended or whose role changed.
+    """Finds out on whose behalf requests are, and dismisses those whose session ended or whose role changed.
 
     A notification only says when to look; the tables are the truth.
     """
@@ -56,9 +59,9 @@ class Doorkeeper:
             return ANYBODY
         return (await identify(self._pool) if identify else None) or NOBODY
 
-    def enter(self, client: Client, principal: Principal, goodbye: Frames | None) -> Visit:
-        """Look after a client from now on, until it leaves."""
-        visit = Visit(self, client, principal, goodbye)
+    def enter(self, principal: Principal, dismiss: Dismiss) -> Visit:
+        """Look after somebody from now on, until he leaves."""
+        visit = Visit(self, principal, dismiss)
         self.visits.add(visit)
         return visit
 
@@ -81,14 +84,16 @@ class Doorkeeper:
             await asyncio.sleep(PAUSE_S)
 
     async def look(self) -> None:
-        """Close the sockets of those who may no longer be there. Raises `psycopg.Error`."""
+        """Dismiss those who may no longer be there as they are. Raises `psycopg.Error`."""
         visits = list(self.visits)
         self.has_accounts = (await fetch(self._pool, QUERIES["any_account"]))[0]["found"]
         for start in range(0, len(visits), SLICE):
             some = visits[start : start + SLICE]
             roles = await self._roles({visit.principal for visit in some})
             for visit in some:
-                _check(visit, self._role_now(visit.principal, roles))
+                role = self._role_now(visit.principal, roles)
+                if role is not visit.principal.role:
+                    visit.dismiss(role)
 
     async def may_stay(self, principal: Principal) -> bool:
         """Whether one who was let in and has waited since would be let in again."""
@@ -119,14 +124,19 @@ def _key(principal: Principal) -> bytes | int | None:
     return principal.token_hash or principal.account_id
 
 
-def _check(visit: Visit, role: Role | None) -> None:
+def closing(client: Client, goodbye: Frames | None) -> Dismiss:
+    """Return how a client's socket is closed, and what the client is told before."""
+    return partial(_close, client, goodbye)
+
+
+def _close(client: Client, goodbye: Frames | None, role: Role | None) -> None:
     """One whose role has changed comes back by itself, with the new one; one whose session has ended does not."""
-    connection = visit.client.connection
-    if connection is None or role is visit.principal.role:
+    connection = client.connection
+    if connection is None:
         return
     if role is not None:
         connection.close(SERVICE_RESTART, "your role has changed")
         return
-    if visit.goodbye is not None and connection.behind_since is None:
-        connection.write(visit.goodbye)
+    if goodbye is not None and connection.behind_since is None:
+        connection.write(goodbye)
     connection.close(POLICY_VIOLATION, "signed out")
