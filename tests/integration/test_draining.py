@@ -42,7 +42,8 @@ async def test_pages_go_one_after_the_other_and_the_last_are_live_meanwhile(
     assert [page.close_code for page in pages] == [1012] * len(pages)
 
 
-async def test_nobody_is_cut_off_or_kept_waiting(database_url: str) -> None:
+async def test_nobody_is_cut_off_or_kept_waiting(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(draining, "SLICE_S", 0)  # or a slice would do for the grace
     with serve(database_url) as server:
         async with httpx.AsyncClient(base_url=server.url, verify=False, timeout=10) as client:
             hub = server.app.state.hub
