@@ -20,7 +20,7 @@ from webapp.stock.views import ALL_ITEMS, PAGE_ROWS, View
 
 NEAR = 10_000  # items are looked at in the order of an index as soon as thousands that match are sorted
 MARGIN_ROWS = 50  # so many rows are kept before and after a page, to move in when others leave
-CACHED_ROWS = 5_000  # a view keeps those that it shows; here others find them, and who opens a page
+CACHED_ROWS = 1_000  # a view keeps those that it shows; here others find them, and who opens a page
 CACHED_CHANGES = 1_000
 CACHED_FIGURES = 2_000  # their numbers of matches and pagers
 
