@@ -1,6 +1,7 @@
 """Accounts for tests: made in the database, and signed in without a form."""
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -16,6 +17,7 @@ from webapp.access.accounts import Account
 from webapp.access.sessions import Device
 
 PASSWORD = "correct horse battery"
+LINK = re.compile(r"http://[^<]*(/invitation\?token=[\w-]+)")
 BROWSER = Device("192.0.2.1", "A browser")
 
 
@@ -47,6 +49,11 @@ def as_browser(server: LiveServer, token: str = "") -> httpx.Client:
     """Return a client that is signed in with a token, or not at all."""
     headers = {"Cookie": f"session={token}"} if token else {}
     return httpx.Client(base_url=server.url, verify=False, timeout=20, headers=headers)
+
+
+def sign_in(client: httpx.Client, name: str = "Ada", password: str = PASSWORD, **more: str) -> httpx.Response:
+    """Post the form."""
+    return client.post("/sign-in", data={"name": name, "password": password, **more})
 
 
 def wait_until_closed(server: LiveServer) -> None:

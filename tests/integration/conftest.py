@@ -10,7 +10,9 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
+from tests.accounts import PASSWORD, as_browser, make_account, on, token_for, wait_until_closed
 from tests.server import LiveServer, serve
+from webapp.access import accounts
 
 
 @pytest.fixture(scope="module")
@@ -75,3 +77,27 @@ def uvicorn_log(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureF
     logger.addHandler(caplog.handler)
     yield caplog
     logger.removeHandler(caplog.handler)
+
+
+@pytest.fixture(scope="module")
+def guarded_server(shared_url: str) -> Iterator[LiveServer]:
+    """The application with an account: Ada, who is an admin."""
+    with serve(shared_url) as running:
+        make_account(shared_url, "Ada", "admin", PASSWORD)
+        wait_until_closed(running)
+        yield running
+
+
+@pytest.fixture
+def nobody(guarded_server: LiveServer) -> Iterator[httpx.Client]:
+    """A browser without scripts that nobody has signed in with."""
+    with as_browser(guarded_server) as client:
+        yield client
+
+
+@pytest.fixture
+def admin(guarded_server: LiveServer, shared_url: str) -> Iterator[httpx.Client]:
+    """Ada's browser."""
+    ada = on(shared_url, accounts.find_by_name, "Ada")
+    with as_browser(guarded_server, token_for(shared_url, ada)) as client:
+        yield client

@@ -1,10 +1,6 @@
-"""Signing in and out, accounts and their invitations, as a browser without scripts meets them."""
+"""Signing in and out, sessions and accounts, as a browser without scripts meets them."""
 
-import asyncio
 import re
-import threading
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import psycopg
@@ -12,39 +8,10 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
-from tests.accounts import PASSWORD, as_browser, make_account, on, token_for, wait_until_closed
+from tests.accounts import PASSWORD, as_browser, make_account, on, sign_in, token_for, wait_until_closed
 from tests.server import LiveServer, serve
-from tests.waiting import eventually
-from webapp.access import accounts, invitations, sessions, tokens
+from webapp.access import accounts, sessions, tokens
 from webapp.access.attempts import FREE_OF_ACCOUNT
-from webapp.access.invitations import find_invitation, invite
-
-LINK = re.compile(r"http://[^<]*(/invitation\?token=[\w-]+)")
-
-
-@pytest.fixture(scope="module")
-def server(shared_url: str) -> Iterator[LiveServer]:
-    with serve(shared_url) as running:
-        make_account(shared_url, "Ada", "admin", PASSWORD)
-        wait_until_closed(running)
-        yield running
-
-
-@pytest.fixture
-def nobody(server: LiveServer) -> Iterator[httpx.Client]:
-    with as_browser(server) as client:
-        yield client
-
-
-@pytest.fixture
-def admin(server: LiveServer, shared_url: str) -> Iterator[httpx.Client]:
-    ada = on(shared_url, accounts.find_by_name, "Ada")
-    with as_browser(server, token_for(shared_url, ada)) as client:
-        yield client
-
-
-def sign_in(client: httpx.Client, name: str = "Ada", password: str = PASSWORD, **more: str) -> httpx.Response:
-    return client.post("/sign-in", data={"name": name, "password": password, **more})
 
 
 def test_signing_in_leads_to_the_page_that_was_asked_for(nobody: httpx.Client) -> None:
@@ -84,12 +51,14 @@ def test_a_wrong_name_and_a_wrong_password_are_told_alike(nobody: httpx.Client, 
     assert "set-cookie" not in answer.headers
 
 
-def test_the_token_is_new_with_each_sign_in_and_the_old_one_ends(nobody: httpx.Client, server: LiveServer) -> None:
+def test_the_token_is_new_with_each_sign_in_and_the_old_one_ends(
+    nobody: httpx.Client, guarded_server: LiveServer
+) -> None:
     sign_in(nobody)
     first = nobody.cookies["session"]
     sign_in(nobody)
     assert nobody.cookies["session"] != first
-    with as_browser(server, first) as old:
+    with as_browser(guarded_server, first) as old:
         assert old.get("/").status_code == 303
 
 
@@ -104,7 +73,7 @@ def test_only_digests_of_tokens_and_passwords_are_kept(nobody: httpx.Client, sha
     assert "$argon2id$" in kept
 
 
-def test_with_tls_the_cookie_cannot_be_set_by_others(shared_url: str, server: LiveServer) -> None:
+def test_with_tls_the_cookie_cannot_be_set_by_others(shared_url: str, guarded_server: LiveServer) -> None:
     headers = {"X-Forwarded-Proto": "https"}
     with serve(shared_url, trusted_proxies="127.0.0.1") as behind_tls, as_browser(behind_tls) as client:
         cookie = client.post("/sign-in", data={"name": "Ada", "password": PASSWORD}, headers=headers).headers[
@@ -115,11 +84,11 @@ def test_with_tls_the_cookie_cannot_be_set_by_others(shared_url: str, server: Li
 
 
 @pytest.mark.parametrize("address", ["/sign-out", "/account/sign-out-everywhere"])
-def test_signing_out_ends_the_session(nobody: httpx.Client, server: LiveServer, address: str) -> None:
+def test_signing_out_ends_the_session(nobody: httpx.Client, guarded_server: LiveServer, address: str) -> None:
     sign_in(nobody)
     token = nobody.cookies["session"]
     assert nobody.post(address).headers["location"] == "/sign-in"
-    with as_browser(server, token) as again:
+    with as_browser(guarded_server, token) as again:
         assert again.get("/").status_code == 303
 
 
@@ -158,23 +127,6 @@ def test_a_password_is_changed_by_who_knows_it(nobody: httpx.Client, shared_url:
     assert on(shared_url, sessions.find_session, other) is None
 
 
-def test_an_invitation_works_once(admin: httpx.Client, server: LiveServer) -> None:
-    answer = admin.post("/accounts", data={"name": "Grace", "role": "viewer"})
-    found = LINK.search(answer.text)
-    assert answer.status_code == 201
-    assert found is not None
-    address = found[1]
-    token = address.partition("=")[2]
-    with as_browser(server) as grace:
-        assert "Welcome" in grace.get(address).text
-        short = grace.post("/invitation", data={"token": token, "password": "short"})
-        assert (short.status_code, "at least 10" in short.text) == (422, True)
-        assert grace.post("/invitation", data={"token": token, "password": PASSWORD}).status_code == 303
-        assert grace.get("/").status_code == 200
-        assert grace.get(address).status_code == 410
-        assert grace.post("/invitation", data={"token": token, "password": PASSWORD}).status_code == 422
-
-
 @pytest.mark.parametrize(
     ("name", "role", "field", "sentence"),
     [
@@ -203,9 +155,9 @@ def test_the_last_admin_who_can_sign_in_stays(admin: httpx.Client, shared_url: s
     assert admin.post(f"/accounts/{invited.id}/delete").status_code == 303
 
 
-def test_the_history_says_who(shared: psycopg.Connection, server: LiveServer, shared_url: str) -> None:
+def test_the_history_says_who(shared: psycopg.Connection, guarded_server: LiveServer, shared_url: str) -> None:
     zoe = make_account(shared_url, "Zoë", "editor")
-    with as_browser(server, token_for(shared_url, zoe)) as client:
+    with as_browser(guarded_server, token_for(shared_url, zoe)) as client:
         client.post("/items", data={"name": "hers", "quantity": "1"})
         client.post("/api/items", json={"name": "hers too", "quantity": 1})
     who = shared.execute(
@@ -214,10 +166,10 @@ def test_the_history_says_who(shared: psycopg.Connection, server: LiveServer, sh
     assert who.fetchall() == [("Zoë", "api"), ("Zoë", "page")]
 
 
-def test_a_key_of_another_account_is_another_key(server: LiveServer, shared_url: str) -> None:
+def test_a_key_of_another_account_is_another_key(guarded_server: LiveServer, shared_url: str) -> None:
     bodies = set()
     for name in ("Kim", "Lee"):
-        with as_browser(server, token_for(shared_url, make_account(shared_url, name))) as client:
+        with as_browser(guarded_server, token_for(shared_url, make_account(shared_url, name))) as client:
             new = {"name": f"of {name}", "quantity": 1}
             answer = client.post("/api/items", json=new, headers={"Idempotency-Key": "the-same"})
             assert answer.status_code == 201
@@ -228,8 +180,8 @@ def test_a_key_of_another_account_is_another_key(server: LiveServer, shared_url:
 @pytest.mark.parametrize(
     "cookie", ["session=", "session=ä", "session=" + "x" * 4000, "session=a; session=b", "=", ";;"]
 )
-def test_a_malformed_cookie_is_nobodys(server: LiveServer, cookie: str) -> None:
-    answer = httpx.get(f"{server.url}/", headers={b"Cookie": cookie.encode()}, verify=False)
+def test_a_malformed_cookie_is_nobodys(guarded_server: LiveServer, cookie: str) -> None:
+    answer = httpx.get(f"{guarded_server.url}/", headers={b"Cookie": cookie.encode()}, verify=False)
     assert answer.status_code == 303
 
 
@@ -299,125 +251,3 @@ def test_a_database_that_can_only_be_read_is_read_by_who_is_signed_in_and_says_w
         written = client.post("/items", data={"name": "apples", "quantity": "1"})
     assert [answer.status_code for answer in (*read, written)] == [200, 200, 503]
     assert "The database can only be read at the moment. Nothing was changed." in written.text
-
-
-@pytest.mark.parametrize("ends", ["not an admin any more", "deleted"])
-def test_the_links_of_who_is_no_admin_any_more_are_worth_nothing(
-    server: LiveServer, nobody: httpx.Client, shared_url: str, ends: str
-) -> None:
-    maker = make_account(shared_url, f"An admin who is {ends}", "admin", PASSWORD)
-    invited = make_account(shared_url, f"Invited by one who is {ends}", "viewer")
-    with as_browser(server, token_for(shared_url, maker)) as client:
-        (link,) = LINK.findall(client.post(f"/accounts/{invited.id}/invite").text)
-    assert nobody.get(link).status_code == 200
-    if ends == "deleted":
-        on(shared_url, accounts.delete_account, maker.id)
-    else:
-        on(shared_url, accounts.set_role, maker.id, "editor")
-    assert nobody.get(link).status_code == 410
-    answer = nobody.post("/invitation", data={"token": link.partition("=")[2], "password": PASSWORD})
-    assert (answer.status_code, "does not hold" in answer.text) == (422, True)
-
-
-def test_an_account_has_one_link_at_a_time(admin: httpx.Client, nobody: httpx.Client, shared_url: str) -> None:
-    account = make_account(shared_url, "Invited twice")
-    links = [LINK.findall(admin.post(f"/accounts/{account.id}/invite").text)[0] for _ in range(2)]
-    assert [nobody.get(link).status_code for link in links] == [410, 200]
-
-
-def test_the_link_for_the_first_account_is_the_newest(database_url: str) -> None:
-    first, second = (on(database_url, invite) for _ in range(2))
-    assert on(database_url, find_invitation, first) is None
-    assert on(database_url, find_invitation, second) is not None
-
-
-@pytest.mark.parametrize("act", ["sign in", "invite", "make a token"])
-def test_who_is_deleted_at_this_moment_is_gone(
-    admin: httpx.Client, server: LiveServer, shared_url: str, shared: psycopg.Connection, act: str
-) -> None:
-    account = make_account(shared_url, f"Deleted as some {act}", "admin", PASSWORD)
-    with (
-        as_browser(server, token_for(shared_url, account)) as client,
-        psycopg.connect(shared_url) as deleting,
-        ThreadPoolExecutor(1) as thread,
-    ):
-        deleting.execute("DELETE FROM inventory_accounts WHERE id = %s", [account.id])
-        if act == "sign in":
-            acting, status = thread.submit(sign_in, client, account.name), 401
-        elif act == "invite":
-            acting, status = thread.submit(admin.post, f"/accounts/{account.id}/invite"), 409
-        else:
-            new = {"label": "too late", "days": "9"}
-            acting, status = thread.submit(client.post, "/account/tokens", data=new), 401
-        eventually(lambda: is_waiting(shared))
-        deleting.commit()
-        assert acting.result().status_code == status
-
-
-def is_waiting(database: psycopg.Connection) -> bool:
-    """Whether a session waits for another's lock."""
-    waiting = "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-    return database.execute(waiting).rowcount > 0
-
-
-def test_who_signs_in_while_the_password_is_changed_is_not_in(
-    nobody: httpx.Client, shared_url: str, shared: psycopg.Connection
-) -> None:
-    account = make_account(shared_url, "Changes it at this moment", "viewer", PASSWORD)
-    with psycopg.connect(shared_url) as changing, ThreadPoolExecutor(1) as thread:
-        changing.execute("UPDATE inventory_accounts SET password_hash = 'another' WHERE id = %s", [account.id])
-        signing_in = thread.submit(sign_in, nobody, account.name)
-        eventually(lambda: is_waiting(shared))
-        changing.execute("DELETE FROM inventory_sessions WHERE account_id = %s", [account.id])
-        changing.commit()
-        assert signing_in.result().status_code == 401
-
-
-def test_nobody_waits_for_who_computes_a_digest(
-    nobody: httpx.Client, shared_url: str, shared: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    account = make_account(shared_url, "Takes the time")
-    token, reached, goes_on = on(shared_url, invite, account.id), threading.Event(), threading.Event()
-
-    async def compute(_: str) -> str:
-        reached.set()
-        await asyncio.to_thread(goes_on.wait, 10)
-        return "a digest"
-
-    for module in (accounts, invitations):
-        monkeypatch.setattr(module, "hash_password", compute)
-    with ThreadPoolExecutor(1) as thread:
-        accepting = thread.submit(nobody.post, "/invitation", data={"token": token, "password": PASSWORD})
-        assert reached.wait(10)
-        shared.execute("SET lock_timeout = '1s'")
-        make_account(shared_url, "Made meanwhile")
-        shared.execute("UPDATE inventory_accounts SET role = 'viewer' WHERE id = %s", [account.id])
-        goes_on.set()
-        assert accepting.result().status_code == 303
-
-
-def test_processes_are_told_of_what_ends_and_not_of_what_was_nothing(
-    nobody: httpx.Client, shared_url: str, shared: psycopg.Connection
-) -> None:
-    account = make_account(shared_url, "Is told of", "viewer", PASSWORD)
-    for _ in range(3):
-        token_for(shared_url, account)
-    shared.execute("LISTEN inventory_accounts")
-    nobody.post("/sign-out")
-    sign_in(nobody, account.name)
-    shared.execute("NOTIFY inventory_accounts, 'up to here nothing has ended'")
-    on(shared_url, sessions.close_sessions, account.id)
-    shared.execute("NOTIFY inventory_accounts, 'the end'")
-    told: list[str] = []
-    while "the end" not in told:
-        told += [each.payload for each in shared.notifies(timeout=10, stop_after=1)]
-    assert told == ["up to here nothing has ended", "", "the end"]
-
-
-def test_with_another_password_the_link_to_choose_one_is_worth_nothing(
-    admin: httpx.Client, nobody: httpx.Client, shared_url: str
-) -> None:
-    account = make_account(shared_url, "Changes his mind")
-    (link,) = LINK.findall(admin.post(f"/accounts/{account.id}/invite").text)
-    on(shared_url, accounts.set_password, account.id, PASSWORD)
-    assert nobody.get(link).status_code == 410
