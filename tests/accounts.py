@@ -47,8 +47,13 @@ def token_for(url: str, account: Account) -> str:
 
 def as_browser(server: LiveServer, token: str = "") -> httpx.Client:
     """Return a client that is signed in with a token, or not at all."""
-    headers = {"Cookie": f"session={token}"} if token else {}
+    headers = cookie(server, token) if token else {}
     return httpx.Client(base_url=server.url, verify=False, timeout=20, headers=headers)
+
+
+def cookie(server: LiveServer, token: str) -> dict[str, str]:
+    """Return the header by which a browser shows a token."""
+    return {"Cookie": f"session-{server.port}={token}"}
 
 
 def sign_in(client: httpx.Client, name: str = "Ada", password: str = PASSWORD, **more: str) -> httpx.Response:

@@ -9,7 +9,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
-from tests.accounts import make_account, token_for, wait_until_closed
+from tests.accounts import cookie, make_account, token_for, wait_until_closed
 from tests.factories import make_item
 from tests.integration.test_roles import NEEDED
 from tests.server import LiveServer, serve
@@ -66,11 +66,12 @@ def server(shared_url: str) -> Iterator[LiveServer]:
 
 
 @pytest.fixture(scope="module", params=["nobody", "viewer", "editor"])
-def who(request: pytest.FixtureRequest, shared_url: str) -> tuple[Role, dict[str, str]]:
+def who(request: pytest.FixtureRequest, server: LiveServer, shared_url: str) -> tuple[Role, dict[str, str]]:
     if request.param == "nobody":
-        return Role.NOBODY, {"Cookie": "session=\xff; session=b; =; " + "x" * 4_000}
+        malformed = cookie(server, "\xff")["Cookie"]
+        return Role.NOBODY, {"Cookie": f"{malformed}; {malformed}b; =; " + "x" * 4_000}
     account = make_account(shared_url, f"hostile {request.param}", request.param)
-    return account.role, {"Cookie": f"session={token_for(shared_url, account)}"}
+    return account.role, cookie(server, token_for(shared_url, account))
 
 
 def test_no_route_breaks_and_who_may_not_changes_nothing(

@@ -8,7 +8,7 @@ import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
-from tests.accounts import as_browser, make_account, token_for, wait_until_closed
+from tests.accounts import as_browser, cookie, make_account, token_for, wait_until_closed
 from tests.server import LiveServer, serve
 from webapp.access.accounts import Account
 from webapp.roles import GIVEN_ROLES, Role
@@ -145,7 +145,7 @@ def is_refused(server: LiveServer, method: str, path: str, token: str, role: Rol
 
 def is_shut(server: LiveServer, method: str, path: str, token: str, role: Role) -> bool:
     try:
-        with connect(f"{server.socket_url}{path}", additional_headers={"Cookie": f"session={token}"}):
+        with connect(f"{server.socket_url}{path}", additional_headers=cookie(server, token)):
             return False
     except InvalidStatus as error:
         return error.response.status_code == 403

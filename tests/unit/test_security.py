@@ -2,10 +2,11 @@ from typing import Any
 
 import pytest
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import Message, Receive, Scope, Send
 
+from webapp.access.authentication import cookie_name
 from webapp.access.security import HEADERS, MAX_BODY_BYTES, Security, is_same_origin
 
 
@@ -174,3 +175,18 @@ async def test_a_body_that_says_to_be_too_large_is_refused() -> None:
     host = ("host", "localhost")
     assert await status(host, ("content-length", str(MAX_BODY_BYTES)), method="POST") == 200
     assert await status(host, ("content-length", str(MAX_BODY_BYTES + 1)), method="POST") == 413
+
+
+@pytest.mark.parametrize(
+    ("host", "root", "name"),
+    [
+        ("stock.example.com", "", "session"),
+        ("stock.example.com:8000", "", "session-8000"),
+        ("[::1]:8001", "/stock", "session-8001-stock"),
+        ("[fe80::8000]", "/our/stock_2/", "session-our-stock-2"),
+    ],
+)
+def test_servers_of_one_host_do_not_take_each_others_cookies(host: str, root: str, name: str) -> None:
+    scope = {"type": "http", "scheme": "http", "root_path": root, "headers": [(b"host", host.encode())]}
+    assert cookie_name(HTTPConnection(scope)) == name
+    assert cookie_name(HTTPConnection(scope | {"scheme": "https"})) == f"__Host-{name}"

@@ -24,6 +24,7 @@ FORWARDED = frozenset(
     {b"forwarded", b"via", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto", b"x-real-ip"}
 )
 _LOCAL = re.compile(r"/(?![/\\])[\x21-\x7e]*")
+_PORT = re.compile("(?<=:)[0-9]+$")
 
 
 class Authentication:
@@ -139,8 +140,13 @@ def give_token(request: Request, response: Response, token: str, lasts_s: int) -
 
 
 def cookie_name(connection: HTTPConnection) -> str:
-    """With TLS no other host and no page without TLS can set it."""
-    return "__Host-session" if is_secure(connection) else "session"
+    """With TLS no other host and no page without TLS can set it.
+
+    A browser has one cookie of a name for all ports and paths of a host: servers there must not take each other's.
+    """
+    places = ["session", *_PORT.findall(connection.headers.get("host", "")), connection.scope.get("root_path", "")]
+    name = "-".join(re.findall("[A-Za-z0-9]+", "/".join(places)))
+    return f"__Host-{name}" if is_secure(connection) else name
 
 
 def is_secure(connection: HTTPConnection) -> bool:
