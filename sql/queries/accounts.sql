@@ -7,7 +7,7 @@ SELECT EXISTS (SELECT FROM public.inventory_accounts) AS found;
 SELECT s.id AS session_id, s.token_hash, s.account_id, a.name, a.role, s.seen_at < now() - interval '1 minute' AS is_unseen
   FROM public.inventory_sessions AS s
   JOIN public.inventory_accounts AS a ON a.id = s.account_id
- WHERE s.token_hash = ANY(%(token_hashes)s)
+ WHERE s.token_hash = ANY(%(token_hashes)b)
    AND s.seen_at > now() - %(idle)s::interval
    AND s.created_at > now() - %(longest)s::interval;
 

@@ -4,7 +4,7 @@ SELECT t.id, t.token_hash, t.account_id, a.name, a.role, t.may_write,
        coalesce(t.used_at < now() - interval '1 minute', TRUE) AS is_unseen
   FROM public.inventory_tokens AS t
   JOIN public.inventory_accounts AS a ON a.id = t.account_id
- WHERE t.token_hash = ANY(%(token_hashes)s)
+ WHERE t.token_hash = ANY(%(token_hashes)b)
    AND t.expires_at > now();
 
 -- use_token --

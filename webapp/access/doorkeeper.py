@@ -106,17 +106,20 @@ class Doorkeeper:
 
     async def _roles(self, principals: Collection[Principal]) -> dict[bytes | int | None, Role]:
         """Return the roles that some have now, by what `_key` says; those that are nobody any more are missing."""
-        keys = {_key(principal) for principal in principals} - {None}
-        if not keys:
-            return {}
-        token_hashes = [key for key in keys if isinstance(key, bytes)]
-        account_ids = [key for key in keys if isinstance(key, int)]
-        sessions = await live_sessions(self._pool, token_hashes)
-        programs = await fetch(self._pool, QUERIES["accounts_of_tokens"], {"token_hashes": token_hashes})
-        accounts = await fetch(self._pool, QUERIES["roles_of_accounts"], {"account_ids": account_ids})
-        roles: dict[bytes | int | None, Role] = {row["id"]: Role.labelled(row["role"]) for row in accounts}
-        roles |= {row["token_hash"]: Role.labelled(row["role"]) for row in sessions}
-        return roles | {row["token_hash"]: role_of(row) for row in programs}
+        sessions = [each.token_hash for each in principals if each.session_id]
+        tokens = [each.token_hash for each in principals if each.token_hash and not each.session_id]
+        accounts = [each.account_id for each in principals if each.account_id and not each.token_hash]
+        roles: dict[bytes | int | None, Role] = {}
+        if sessions:
+            rows = await live_sessions(self._pool, sessions)
+            roles |= {row["token_hash"]: Role.labelled(row["role"]) for row in rows}
+        if tokens:
+            rows = await fetch(self._pool, QUERIES["accounts_of_tokens"], {"token_hashes": tokens})
+            roles |= {row["token_hash"]: role_of(row) for row in rows}
+        if accounts:
+            rows = await fetch(self._pool, QUERIES["roles_of_accounts"], {"account_ids": accounts})
+            roles |= {row["id"]: Role.labelled(row["role"]) for row in rows}
+        return roles
 
 
 def _key(principal: Principal) -> bytes | int | None:
