@@ -10,7 +10,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
-from tests.accounts import as_browser, make_account, on, token_for, wait_until_closed
+from tests.accounts import as_browser, cookie, make_account, on, token_for, wait_until_closed
 from tests.server import LiveServer, serve
 from tests.waiting import eventually
 from webapp.access import accounts, sessions
@@ -40,7 +40,7 @@ def watch() -> Iterator[Watch]:
     with ExitStack() as open_sockets:
 
         def open_socket(server: LiveServer, token: str, path: str = "/live") -> ClientConnection:
-            headers = {"Cookie": f"session={token}"}
+            headers = cookie(server, token)
             socket = open_sockets.enter_context(connect(f"{server.socket_url}{path}", additional_headers=headers))
             if path == "/live":
                 socket.send(RESUME)
@@ -78,7 +78,12 @@ def test_ending_a_session_closes_its_sockets_everywhere_and_no_other(
 
 
 def test_an_export_under_way_is_cut_off_and_no_other(
-    watch: Watch, servers: list[LiveServer], account: Account, shared_url: str, monkeypatch: pytest.MonkeyPatch
+    watch: Watch,
+    servers: list[LiveServer],
+    account: Account,
+    shared_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     async def endless(*_: object) -> AsyncIterator[bytes]:
         while True:
@@ -103,6 +108,8 @@ def test_an_export_under_way_is_cut_off_and_no_other(
         for _ in range(10):
             assert next(rest), "whoever has another role may read on"
     eventually(lambda: not servers[0].app.state.doorkeeper.visits)
+    told = [(record.levelname, record.getMessage()) for record in caplog.records]
+    assert told == [("WARNING", "the answer to /export.csv was cut off: who asked is signed out")]
 
 
 def test_deleting_an_account_closes_its_sockets(

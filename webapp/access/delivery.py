@@ -10,6 +10,8 @@ from webapp.roles import PRINCIPAL, Role
 
 logger = logging.getLogger(__name__)
 
+CUT_OFF = "live_inventory.cut_off"  # an ASGI extension of our server; in others the application just stops
+
 
 class SignedOut(Exception):
     """There is nobody any more whom the rest of an answer is for."""
@@ -22,8 +24,16 @@ async def deliver(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> N
         await app(scope, receive, delivery.send)
     except SignedOut:
         logger.warning("the answer to %s was cut off: who asked is signed out", path_of(scope))
+        await _cut_off(scope, receive)
     finally:
         delivery.end()
+
+
+async def _cut_off(scope: Scope, receive: Receive) -> None:
+    if extension := scope.get("extensions", {}).get(CUT_OFF):
+        extension["cut_off"]()
+        while (await receive())["type"] != "http.disconnect":
+            pass
 
 
 class Delivery:

@@ -7,6 +7,7 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from webapp.access.crowd import Crowd, Party
+from webapp.access.delivery import CUT_OFF
 from webapp.access.rates import Rate
 
 logger = logging.getLogger(__name__)
@@ -81,6 +82,11 @@ class BoundedHttp(HttpToolsProtocol):
         super().data_received(data)
         if self._idle_bytes > MAX_HEAD_BYTES:
             self._refuse("431 Request Header Fields Too Large", f"{MAX_HEAD_BYTES} bytes are the most.")
+
+    def on_message_begin(self) -> None:
+        """Let an answer be cut off: where the application only stops, uvicorn logs a defect of it."""
+        super().on_message_begin()
+        self.scope["extensions"] = {CUT_OFF: {"cut_off": self.transport.abort}}
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Ignore trailers, which uvicorn would put among the headers: no proxy has looked at them."""
