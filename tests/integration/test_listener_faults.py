@@ -115,11 +115,15 @@ async def test_a_silent_server_is_noticed_and_nothing_is_lost_or_told_twice(
         assert follower.resyncs == 1
 
 
+@pytest.mark.parametrize("settled_by", ["us", "another process"])
 async def test_an_emptied_epoch_as_a_crash_leaves_it_starts_anew(
-    database_url: str, database: psycopg.Connection
+    database_url: str, database: psycopg.Connection, settled_by: str
 ) -> None:
     async with follow(database_url, safety_poll_s=0.02) as follower:
-        database.execute("DELETE FROM inventory_epoch")
+        with database.transaction():
+            database.execute("DELETE FROM inventory_epoch")
+            if settled_by == "another process":
+                database.execute(QUERIES["settle_epoch"])
         await follower.until(lambda: follower.resyncs == 2)
         await still_tells(follower, database)
 

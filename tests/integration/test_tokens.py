@@ -18,6 +18,7 @@ from tests.server import LiveServer, serve
 from webapp.access import accounts, tokens
 from webapp.access.accounts import Account, AccountError
 from webapp.access.invitations import invite
+from webapp.access.sessions import find_session
 
 SECRET = re.compile(r'class="secret">(li_[\w-]{43})<')
 NEW = {"name": "apples", "quantity": 1}
@@ -161,7 +162,7 @@ def test_tokens_outlive_signing_out_and_ones_own_new_password_and_end_when_that_
 @pytest.mark.parametrize("by", ["an admin", "a link", "the command"])
 def test_whoever_takes_an_account_back_ends_its_tokens(server: LiveServer, shared_url: str, by: str) -> None:
     account = make_account(shared_url, f"Taken back by {by}", "editor", PASSWORD)
-    token = new_token(shared_url, account)
+    token, session = new_token(shared_url, account), token_for(shared_url, account)
     ada = on(shared_url, accounts.find_by_name, "Ada")
     with as_browser(server, token_for(shared_url, ada)) as client:
         if by == "an admin":
@@ -173,6 +174,8 @@ def test_whoever_takes_an_account_back_ends_its_tokens(server: LiveServer, share
         else:
             on(shared_url, accounts.set_password, account.id, PASSWORD)
     assert ask(server, "GET", "/api/items", token).status_code == 401
+    has_ended = on(shared_url, find_session, session) is None
+    assert has_ended is (by != "an admin"), "who sets a password trusts nobody who was in; tokens are removed alone"
 
 
 def test_nobody_removes_anothers_token_but_an_admin(server: LiveServer, shared_url: str, account: Account) -> None:

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from webapp.access.accounts import NoSuchAccount, hold, readable_name
 from webapp.access.passwords import MOST_CHARACTERS, digest_of, hash_password, is_outdated, is_password, new_token
-from webapp.postgres.database import Source
+from webapp.postgres.database import Connection, Source
 from webapp.postgres.statements import Row, execute, fetch_all, fetch_one, note, transaction
 from webapp.roles import Principal, Role
 from webapp.stock.items import MAX_ID
@@ -41,15 +41,13 @@ async def sign_in(source: Source, name: str, password: str, device: Device, befo
         return None
 
 
-async def open_session(source: Source, account_id: int, device: Device, before: str = "") -> str:
-    """Return the token of a new session in place of the one `before`. Raises `NoSuchAccount`."""
+async def open_session(connection: Connection, account_id: int, device: Device, before: str = "") -> str:
+    """Return the token of a new session in place of the one `before`; the caller's transaction holds the account."""
     token = new_token()
     address = storable(device.address)[:LONGEST_ADDRESS]
     values = {"account_id": account_id, "address": address, "agent": storable(device.agent)[:LONGEST_AGENT]}
-    async with transaction(source) as connection:
-        await hold(connection, account_id)
-        await execute(connection, "close_session", token_hash=digest_of(before))
-        await execute(connection, "open_session", token_hash=digest_of(token), idle=IDLE, **values)
+    await execute(connection, "close_session", token_hash=digest_of(before))
+    await execute(connection, "open_session", token_hash=digest_of(token), idle=IDLE, **values)
     return token
 
 
