@@ -31,8 +31,8 @@ def visitor(server: LiveServer) -> Iterator[httpx.Client]:
 
 def found(visitor: httpx.Client, **search: object) -> list[str]:
     """Return the changes found, each as its words without time and difference."""
-    page = visitor.get(f"/activity?{urlencode(search)}").text.replace('<ol class="log named">', '<ol id="log">')
-    return [" ".join(entry.split()[3:]).removesuffix(" Undo") for entry in entries(page, "log")]
+    page = visitor.get(f"/activity?{urlencode(search)}").text
+    return [" ".join(entry.split()[3:]).removesuffix(" Undo") for entry in entries(page, "changes")]
 
 
 def exported(visitor: httpx.Client, **search: object) -> list[dict[str, str]]:
