@@ -30,8 +30,8 @@ async def kill_backends(world: World, chance: Chance) -> None:
 
 
 async def restart_database(world: World, chance: Chance) -> None:
-    """Crash the database server, and start it again."""
-    await asyncio.to_thread(world.restart)
+    """Stop the database server, crash it or kill it, and start it again."""
+    await asyncio.to_thread(world.restart, chance.choice(["fast", "immediate", "kill"]))
 
 
 async def kill_worker(world: World, chance: Chance) -> None:

@@ -43,9 +43,13 @@ class World:
         with suppress(ProcessLookupError):
             os.kill(self._served.workers()[-WORKERS:][number], signal.SIGKILL)
 
-    def restart(self) -> None:
-        """Crash the database and start it again."""
-        self.server.stop("immediate")
+    def restart(self, how: str) -> None:
+        """Stop the database as pg_ctl does, or "kill" it as no signal handler can help, and start it again."""
+        if how == "kill":
+            pid = (self.server.data_dir / "cluster" / "postmaster.pid").read_text(encoding="ascii").split()[0]
+            os.kill(int(pid), signal.SIGKILL)
+        else:
+            self.server.stop(how)
         self.server.start()
 
     def mend(self) -> None:

@@ -84,12 +84,17 @@ def test_with_tls_the_cookie_cannot_be_set_by_others(shared_url: str, guarded_se
 
 
 @pytest.mark.parametrize("address", ["/sign-out", "/account/sign-out-everywhere"])
-def test_signing_out_ends_the_session(nobody: httpx.Client, guarded_server: LiveServer, address: str) -> None:
+def test_signing_out_ends_the_session_and_everywhere_all_of_them(
+    nobody: httpx.Client, guarded_server: LiveServer, shared_url: str, address: str
+) -> None:
     sign_in(nobody)
     (token,) = nobody.cookies.values()
+    elsewhere = token_for(shared_url, on(shared_url, accounts.find_by_name, "Ada"))
     assert nobody.post(address).headers["location"] == "/sign-in"
     with as_browser(guarded_server, token) as again:
         assert again.get("/").status_code == 303
+    has_ended = on(shared_url, sessions.find_session, elsewhere) is None
+    assert has_ended is (address == "/account/sign-out-everywhere")
 
 
 @pytest.mark.parametrize("column", ["created_at", "seen_at"])
@@ -160,6 +165,23 @@ def test_an_admin_who_was_only_invited_may_go_where_nobody_else_administers(data
     make_account(database_url, "Somebody else", "viewer", PASSWORD)
     on(database_url, accounts.set_role, invited.id, "viewer")
     on(database_url, accounts.delete_account, invited.id)
+
+
+def test_an_admin_gives_others_roles_signs_them_out_and_deletes_them(admin: httpx.Client, shared_url: str) -> None:
+    tom, friend = (make_account(shared_url, name, "viewer") for name in ("Tom", "Tom's friend"))
+    his, theirs = (token_for(shared_url, account) for account in (tom, friend))
+
+    def roles() -> list[str | None]:
+        found = (on(shared_url, sessions.find_session, token) for token in (his, theirs))
+        return [each and each.role.label for each in found]
+
+    admin.post(f"/accounts/{tom.id}/role", data={"role": "editor"})
+    assert roles() == ["editor", "viewer"]
+    admin.post(f"/accounts/{tom.id}/sign-out")
+    assert roles() == [None, "viewer"]
+    admin.post(f"/accounts/{friend.id}/delete")
+    assert roles() == [None, None]
+    assert on(shared_url, accounts.find_by_name, "Tom's friend") is None
 
 
 def test_the_history_says_who(shared: psycopg.Connection, guarded_server: LiveServer, shared_url: str) -> None:

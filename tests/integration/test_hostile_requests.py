@@ -1,4 +1,4 @@
-"""A walk over all routes with what no browser would send, as nobody, a viewer and an editor."""
+"""A walk over all routes with what no browser would send, as nobody and in each role."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -13,7 +13,7 @@ from tests.accounts import cookie, make_account, token_for, wait_until_closed
 from tests.factories import make_item
 from tests.integration.test_roles import NEEDED
 from tests.server import LiveServer, serve
-from webapp.roles import Role
+from webapp.roles import GIVEN_ROLES, Role
 
 FORM, JSON = "application/x-www-form-urlencoded", "application/json"
 BIDI, LONG, HUGE = "\u202e\u2066<b>", "x" * 10_240, "9" * 5_000
@@ -65,7 +65,7 @@ def server(shared_url: str) -> Iterator[LiveServer]:
         yield running
 
 
-@pytest.fixture(scope="module", params=["nobody", "viewer", "editor"])
+@pytest.fixture(scope="module", params=["nobody", *GIVEN_ROLES])
 def who(request: pytest.FixtureRequest, server: LiveServer, shared_url: str) -> tuple[Role, dict[str, str]]:
     if request.param == "nobody":
         malformed = cookie(server, "\xff")["Cookie"]
