@@ -35,6 +35,10 @@ class Follower:
         """Return when at least so many changes have been told."""
         await self.until(lambda: len(self.changes) >= changes)
 
+    async def until_heard(self, payloads: int) -> None:
+        """Return when at least so many payloads have been heard."""
+        await self.until(lambda: len(self.payloads) >= payloads)
+
     async def follow(self) -> None:
         async for event in self.listener.events():
             self._take(event)

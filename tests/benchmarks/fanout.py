@@ -87,8 +87,8 @@ def _table(sockets: int, contestants: list[Contestant]) -> Table:
         "Processor time of the server per broadcast and socket; from the sending to the last socket's arrival; resident"
         " memory of the server per idle socket (too low while sockets fit into what a start has set free), and in all."
         " Whatever is written in Python hears the text from PostgreSQL, by NOTIFY; Node and the bare loop, which have"
-        " no driver for it, get it on their standard input. Ours also reads the change log each time, which the"
-        " peers do not have. /live: a committed change of a row, as HTML with totals and history."
+        " no driver for it, get it on their standard input. /live: a committed change of a row, as HTML with totals"
+        " and history."
         f" The load client used {middle(client) or 0:.1f} µs per delivery on another processor.",
         (
             Panel(f"Processor per delivery, µs, {sockets:,} sockets", tuple(cpu.items())),

@@ -2,10 +2,12 @@
 
 import asyncio
 import json
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 
 import psycopg
 import pytest
+from psycopg.rows import DictRow
 
 from tests.factories import make_item
 from tests.follower import APPLICATION, Proxy, follow
@@ -13,6 +15,7 @@ from tests.waiting import eventually
 from webapp.live.changes import Change, ItemState
 from webapp.live.feed import LONGEST_PAUSE_S, FeedConnection, pause_s
 from webapp.live.listener import MANY_CHANGES, MAX_CHANGES
+from webapp.postgres.queries import QUERIES
 
 NEVER_S = 3600.0
 
@@ -21,6 +24,28 @@ def insert_many(database: psycopg.Connection, count: int) -> None:
     database.execute(
         "INSERT INTO inventory (name, quantity) SELECT 'item ' || i, i FROM generate_series(1, %s) i", [count]
     )
+
+
+@contextmanager
+def hushed_writers(url: str) -> Iterator[psycopg.Connection]:
+    """Have a courier hold its lock, so that writers leave it to him to notify."""
+    with closing(psycopg.connect(url, autocommit=True)) as courier:
+        courier.execute(QUERIES["courier_hush"])
+        yield courier
+
+
+@pytest.fixture
+def queries(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of all that listeners ask for."""
+    asked: list[str] = []
+    query = FeedConnection.query
+
+    async def noted(feed: FeedConnection, name: str, **parameters: object) -> list[DictRow]:
+        asked.append(name)
+        return await query(feed, name, **parameters)
+
+    monkeypatch.setattr(FeedConnection, "query", noted)
+    return asked
 
 
 def listeners(database: psycopg.Connection) -> int:
@@ -98,15 +123,58 @@ async def test_5000_changes_are_told_and_more_are_not_read(database_url: str, da
         assert follower.names()[MAX_CHANGES:] == ["the last"]
 
 
-async def test_anyones_words_on_the_channel_are_heard_and_change_nothing(
-    database_url: str, database: psycopg.Connection
+async def test_whatever_tells_of_a_change_is_a_hint(database_url: str, database: psycopg.Connection) -> None:
+    async with follow(database_url, safety_poll_s=NEVER_S) as follower:
+        told = 0
+        for statement, changes in (
+            ("INSERT INTO inventory (name, quantity) VALUES ('\"op\"', 1)", 1),
+            ("UPDATE inventory SET quantity = 2", 1),
+            ("DELETE FROM inventory", 1),
+            ("INSERT INTO inventory (name, quantity) SELECT 'item ' || i, i FROM generate_series(1, 51) i", 51),
+            ("TRUNCATE inventory", 1),
+            ("ALTER TABLE inventory DISABLE TRIGGER inventory_version_starts", 0),
+            ("INSERT INTO inventory (name, quantity, location) VALUES ('a', 1, repeat('x', 9000))", 1),
+        ):
+            database.execute(statement)
+            told += changes
+            await follower.until_told(told)
+        with hushed_writers(database_url) as courier:
+            for most_payloads in (10, 1):
+                cursor = courier.execute("SELECT cursor::text FROM inventory_position").fetchone()
+                database.execute("INSERT INTO inventory (name, quantity) VALUES ('b', 1), ('c', 2)")
+                database.execute("DELETE FROM inventory WHERE name IN ('b', 'c')")
+                assert len(follower.changes) == told
+                limits = {"barrier": None, "limit": most_payloads}
+                courier.execute(QUERIES["courier_round"], {"cursor": cursor and cursor[0], **limits})
+                told += 4
+                await follower.until_told(told)
+
+
+async def test_what_others_say_is_heard_and_nothing_is_read_for_it(
+    database_url: str, database: psycopg.Connection, queries: list[str]
 ) -> None:
     async with follow(database_url, safety_poll_s=NEVER_S) as follower:
-        for text in ("hello", '{"change": 1}', "😀\n\\"):
+        queries.clear()
+        texts = ["hello", '{"change": 1}', "😀\n\\", '["op": "update", "change": 1]']
+        for number, text in enumerate(texts, 1):
             database.execute("SELECT pg_notify('messages_channel', %s)", [text])
-        await follower.until(lambda: len(follower.payloads) == 3)
-        assert follower.payloads == ["hello", '{"change": 1}', "😀\n\\"]
+            await follower.until_heard(number)
+        assert queries == []
+        texts.append('{"op": "forged", "change": 1}')
+        database.execute("SELECT pg_notify('messages_channel', %s)", [texts[-1]])
+        await follower.until(lambda: queries == ["changes_since"])
+        assert follower.payloads == texts
         assert not follower.changes
+
+
+async def test_however_much_others_say_the_log_is_read_in_time(database_url: str, database: psycopg.Connection) -> None:
+    async with follow(database_url, safety_poll_s=0.2) as follower:
+        with hushed_writers(database_url) as talker:
+            make_item(database)
+            async with asyncio.timeout(20):
+                while not follower.changes:
+                    talker.execute("NOTIFY messages_channel, 'hello'")
+                    await follower.until_heard(len(follower.payloads) + 1)
 
 
 async def test_behind_a_pooler_that_lets_nothing_be_heard_the_safety_poll_tells(

@@ -70,7 +70,8 @@ class FeedConnection(DedicatedConnection):
         super().__init__(connection, answer_limit_s)
         self._payloads: list[str] = []
         self._accounts_changed = False
-        self._hinted = asyncio.Event()
+        self._is_hinted = False
+        self._woken = asyncio.Event()
         connection.add_notify_handler(self._hear)
 
     async def listen(self) -> bool:
@@ -90,31 +91,37 @@ class FeedConnection(DedicatedConnection):
         taken, self._accounts_changed = self._accounts_changed, False
         return taken
 
+    def take_hint(self) -> bool:
+        """Return whether anything since the last call said that the log is to be read."""
+        taken, self._is_hinted = self._is_hinted, False
+        return taken
+
     def hint(self) -> None:
-        """End the wait for a hint that is on, or else the next one."""
-        self._hinted.set()
+        """Say that the log is to be read, and end the wait that is on, or else the next one."""
+        self._is_hinted = True
+        self._woken.set()
 
     async def rest(self, for_s: float) -> None:
         """Listen to nobody for a while, but to `hint`."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(for_s):
-                await self._hinted.wait()
+        await self._until_woken(for_s)
 
-    async def wait_for_hint(self, timeout_s: float) -> None:
-        """Return at the first notification, or after the time of the safety poll."""
+    async def wait(self, timeout_s: float) -> None:
+        """Return at the first notification or hint, or after a time."""
         self._drain()  # what came right behind the last answer is read already, and the socket would not tell
-        if self._payloads or self._accounts_changed:
-            return
-        loop, descriptor = asyncio.get_running_loop(), self._connection.fileno()
-        loop.add_reader(descriptor, self.hint)
-        try:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(timeout_s):  # wait_for() may lose a cancellation that comes with the hint
-                    await self._hinted.wait()
-        finally:
-            loop.remove_reader(descriptor)
-            self._hinted.clear()
-        self._drain()
+        if not (self._payloads or self._accounts_changed):
+            loop, descriptor = asyncio.get_running_loop(), self._connection.fileno()
+            loop.add_reader(descriptor, self._woken.set)
+            try:
+                await self._until_woken(timeout_s)
+            finally:
+                loop.remove_reader(descriptor)
+            self._drain()
+        self._woken.clear()
+
+    async def _until_woken(self, timeout_s: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):  # wait_for() may lose a cancellation that comes with the hint
+                await self._woken.wait()
 
     def _drain(self) -> None:
         libpq = self._connection.pgconn
@@ -129,8 +136,17 @@ class FeedConnection(DedicatedConnection):
         """Keep what is for us; a pooler's connection may hear what others listen to."""
         if channel == CHANNEL:
             self._payloads.append(payload)
+            self._is_hinted |= is_of_a_change(payload)
         elif channel == ACCOUNTS_CHANNEL:
             self._accounts_changed = True
+
+
+def is_of_a_change(payload: str) -> bool:
+    """Whether a payload can be of a trigger or of the courier; in doubt it is, for others can write what they like.
+
+    To parse each would be much of the work of a busy process.
+    """
+    return payload.startswith("{") and '"op": "' in payload and '"change": ' in payload
 
 
 def raise_if_cancelled() -> None:

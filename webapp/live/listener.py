@@ -105,22 +105,25 @@ class Listener:
         if await self._enter_epoch(feed):
             yield Resync()
         self._feed = feed
+        look_at = float("-inf")
         while True:
             if payloads := feed.take_payloads():
                 yield Heard(payloads)
             if feed.take_accounts_changed():
                 yield AccountsChanged()
             asked_at = time.monotonic()
-            event = await self._look(feed)
-            self.certain_at = asked_at
-            if event is not None:
-                yield event
-            self._told_at = asked_at
-            self._told.set()
-            self._told = asyncio.Event()
-            if isinstance(event, Changes) and len(event.changes) >= MANY_CHANGES:
-                await feed.rest(REST_S)
-            await feed.wait_for_hint(self._safety_poll_s)
+            if feed.take_hint() or asked_at >= look_at:
+                look_at = asked_at + self._safety_poll_s
+                event = await self._look(feed)
+                self.certain_at = asked_at
+                if event is not None:
+                    yield event
+                self._told_at = asked_at
+                self._told.set()
+                self._told = asyncio.Event()
+                if isinstance(event, Changes) and len(event.changes) >= MANY_CHANGES:
+                    await feed.rest(REST_S)
+            await feed.wait(look_at - time.monotonic())
 
     async def _enter_epoch(self, feed: FeedConnection) -> bool:
         """Return whether the cursor starts anew, because it belongs to another history or there is none."""

@@ -4,10 +4,12 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from itertools import count
 
 from webapp.live.changes import Changes, Touch
 from webapp.live.difference import Entry, Partial, Snapshot
+from webapp.live.feed import is_of_a_change
 from webapp.live.sources import Pieces
 from webapp.live.tallies import Tallies
 from webapp.live.tally import Figures
@@ -26,16 +28,15 @@ class Summary:
         self._tallies = tallies
         self._history = history
         self._pieces = pieces
-        self._notices: deque[Entry] = deque(maxlen=LATEST_CHANGES)
+        self._notices: deque[Notice] = deque(maxlen=LATEST_CHANGES)
         self._numbers = count(1)
+        self._notice = lru_cache(LATEST_CHANGES)(self._render_notice)  # nobody may be looking at what is said
 
     def hear(self, payload: str) -> bool:
-        """Keep a payload that is not from our triggers (those bear their change's id); return whether it was kept."""
-        if _is_ours(payload):
+        """Keep a payload that is not of a change, which the activity shows; return whether it was kept."""
+        if is_of_a_change(payload):
             return False
-        notice = Notice(str(next(self._numbers)), payload, datetime.now(UTC))
-        html = self._pieces.render("summary/_notice.html", notice=notice)
-        self._notices.appendleft(Entry(f"notice-{notice.key}", html, notice))
+        self._notices.appendleft(Notice(next(self._numbers), payload, datetime.now(UTC)))
         return True
 
     async def load(self, touch: Touch) -> Snapshot:  # noqa: ARG002
@@ -49,7 +50,10 @@ class Summary:
 
     def render(self, overview: "Overview") -> Snapshot:
         """Render an overview; the notices are this process's own and not in the database."""
-        lists = {"activity": tuple(map(self._pieces.change, overview.changes)), "notices": tuple(self._notices)}
+        lists = {
+            "activity": tuple(map(self._pieces.change, overview.changes)),
+            "notices": tuple(map(self._notice, self._notices)),
+        }
         title, totals = (self._pieces.figures(f"summary/_{name}.html", totals=overview.totals) for name in _FIGURES)
         return Snapshot(lists, {"title": title, "totals": totals}, build())
 
@@ -69,6 +73,9 @@ class Summary:
         """Render a frame of the summary."""
         return self._pieces.frame(partials, "summary-revision", "summary/_revision.html", revision)
 
+    def _render_notice(self, notice: "Notice") -> Entry:
+        return Entry(f"notice-{notice.number}", self._pieces.render("summary/_notice.html", notice=notice), notice)
+
 
 @dataclass(frozen=True, slots=True)
 class Overview:
@@ -82,11 +89,6 @@ class Overview:
 class Notice:
     """What some program said on the channel: hostile text."""
 
-    key: str
+    number: int
     text: str
     at: datetime
-
-
-def _is_ours(payload: str) -> bool:
-    """Tell by what it holds; to parse each would be much of the work of a busy process."""
-    return payload.startswith("{") and '"op": "' in payload and '"change": ' in payload
