@@ -62,6 +62,13 @@ def html(pieces: Pieces, template: str, *, status: int = 200, **values: Any) -> 
     return HTMLResponse(pieces.render(template, **values), status, headers)
 
 
+def private_html(pieces: Pieces, template: str, *, status: int = 200, **values: Any) -> Response:
+    """Answer with a page that no cache may keep: it shows secrets, or asks for them."""
+    response = html(pieces, template, status=status, **values)
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
 def joined(entries: tuple[Entry, ...]) -> Markup:
     """Return the HTML of a list's entries."""
     return Markup("").join(Markup(entry.html) for entry in entries)  # noqa: S704 - rendered by our templates

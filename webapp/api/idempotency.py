@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Any
+from typing import Annotated
 
 import psycopg
 from fastapi import Header, Request, Response
@@ -11,8 +11,8 @@ from psycopg.types.json import Jsonb
 
 from webapp.addresses import path_of
 from webapp.errors import problem_of
-from webapp.postgres.database import Connection, Source, use_connection
-from webapp.postgres.queries import QUERIES
+from webapp.postgres.database import Connection, Source
+from webapp.postgres.statements import Row, execute, fetch_one, transaction
 from webapp.problems import Problem, of_kind
 from webapp.responses import PoolOfApp
 from webapp.roles import PRINCIPAL
@@ -46,10 +46,10 @@ class Once:
         """Act on the pool or, where the answer is to be kept, within a transaction."""
         if self._key is None:
             return await act(self._pool)
-        async with use_connection(self._pool) as connection, connection.transaction():
+        async with transaction(self._pool) as connection:
             await self._wait_for_others(connection)
             fingerprint = await _fingerprint(self._request)
-            if stored := await _one(connection, "stored_answer", key=self._key, hours=KEPT_HOURS):
+            if stored := await fetch_one(connection, "stored_answer", key=self._key, hours=KEPT_HOURS):
                 return _replay(stored, fingerprint)
             response = await _final_answer(act, connection, self._request)
             await self._store(connection, fingerprint, response)
@@ -57,7 +57,7 @@ class Once:
 
     async def _wait_for_others(self, connection: Connection) -> None:
         try:
-            await connection.execute(QUERIES["lock_key"], {"key": self._key})
+            await execute(connection, "lock_key", key=self._key)
         except psycopg.errors.LockNotAvailable as error:
             text = "A request with this Idempotency-Key is being worked on. Ask again in a moment."
             raise of_kind("in-progress", text, Retry_After="1") from error
@@ -65,9 +65,8 @@ class Once:
     async def _store(self, connection: Connection, fingerprint: bytes, response: Response) -> None:
         headers = {name: value for name, value in response.headers.items() if name in HEADERS_KEPT}
         answer = {"status": response.status_code, "headers": Jsonb(headers), "body": bytes(response.body)}
-        values = {"key": self._key, "fingerprint": fingerprint, **answer}
-        await connection.execute(QUERIES["store_answer"], values)
-        await connection.execute(QUERIES["forget_old_answers"], {"hours": KEPT_HOURS, "limit": FORGOTTEN_AT_ONCE})
+        await execute(connection, "store_answer", key=self._key, fingerprint=fingerprint, **answer)
+        await execute(connection, "forget_old_answers", hours=KEPT_HOURS, limit=FORGOTTEN_AT_ONCE)
 
 
 def _of_principal(key: str) -> str:
@@ -95,13 +94,9 @@ async def _final_answer(act: Act, connection: Connection, request: Request) -> R
         return problem.response(request)
 
 
-def _replay(stored: dict[str, Any], fingerprint: bytes) -> Response:
+def _replay(stored: Row, fingerprint: bytes) -> Response:
     if stored["fingerprint"] != fingerprint:
         text = "This Idempotency-Key came with another request before. Each request needs a key of its own."
         raise of_kind("key-reused", text)
     headers = {**stored["headers"], "Idempotency-Replayed": "true"}
     return Response(stored["body"], stored["status"], headers)
-
-
-async def _one(connection: Connection, query: str, **values: object) -> Any:
-    return await (await connection.execute(QUERIES[query], values)).fetchone()

@@ -13,15 +13,15 @@ from psycopg.rows import dict_row
 from webapp.access import accounts, sessions, tokens
 from webapp.access.accounts import AccountError
 from webapp.access.invitations import invite
+from webapp.commands import Commands
 from webapp.postgres.database import Connection, prepare
 from webapp.roles import GIVEN_ROLES, Role
 from webapp.settings import SetupError, load_settings
 
 T = TypeVar("T")
-Commands = argparse._SubParsersAction  # argparse gives the type no other name
 
 
-def add_commands(commands: "Commands[argparse.ArgumentParser]") -> None:
+def add_commands(commands: Commands) -> None:
     """Add `account` and its own commands to the parser."""
     parser = commands.add_parser("account", help="add, list and change the accounts of those who sign in")
     own = parser.add_subparsers(metavar="what", required=True)
@@ -36,9 +36,7 @@ def add_commands(commands: "Commands[argparse.ArgumentParser]") -> None:
     listing.set_defaults(run=lambda _: run(show_all))
 
 
-def _add(
-    commands: "Commands[argparse.ArgumentParser]", name: str, act: Callable[..., Awaitable[str]], text: str
-) -> argparse.ArgumentParser:
+def _add(commands: Commands, name: str, act: Callable[..., Awaitable[str]], text: str) -> argparse.ArgumentParser:
     parser = commands.add_parser(name, help=text)
     parser.add_argument("name", help="the account's name")
     parser.set_defaults(run=lambda options: run(act, options))

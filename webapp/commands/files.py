@@ -15,6 +15,7 @@ from typing import IO
 
 import psycopg
 
+from webapp.commands import Commands
 from webapp.files.exporting import export_csv
 from webapp.files.importing import apply_file, importing, read_file
 from webapp.files.review import Review
@@ -24,10 +25,8 @@ from webapp.stock.items import StockError
 from webapp.stock.simulation import Shop
 from webapp.stock.views import View
 
-Commands = argparse._SubParsersAction  # argparse gives the type no other name
 
-
-def add_commands(commands: "Commands[argparse.ArgumentParser]") -> None:
+def add_commands(commands: Commands) -> None:
     """Add the three commands to the parser."""
     parser = commands.add_parser("import", help="bring items in from a CSV file, all of them or none")
     parser.add_argument("file", help="the file, - for the standard input")
@@ -88,9 +87,8 @@ async def _export(url: str, file: IO[bytes]) -> None:
 def simulate(options: argparse.Namespace) -> None:
     """Trade until the time is over or somebody presses Ctrl-C; a process manager's SIGTERM is the same."""
     url = prepare(load_settings()).url
-    closing = (
-        threading.Event()
-    )  # between two deals: an exception in the middle of a statement would lose the connection
+    # Between two deals: an exception in the middle of a statement would lose the connection.
+    closing = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: closing.set())
     with psycopg.connect(url, autocommit=True, prepare_threshold=None) as connection:

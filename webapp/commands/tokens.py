@@ -4,12 +4,13 @@ import argparse
 
 from webapp.access import tokens
 from webapp.access.tokens import USUAL_DAYS
-from webapp.commands.accounts import Commands, find_id, run
+from webapp.commands import Commands
+from webapp.commands.accounts import find_id, run
 from webapp.postgres.database import Connection
 from webapp.postgres.statements import Row
 
 
-def add_commands(commands: "Commands[argparse.ArgumentParser]") -> None:
+def add_commands(commands: Commands) -> None:
     """Add `token` and its own commands to the parser."""
     parser = commands.add_parser("token", help="add, list and revoke what programs show instead of a password")
     own = parser.add_subparsers(metavar="what", required=True)

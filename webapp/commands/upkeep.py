@@ -6,16 +6,15 @@ from pathlib import Path
 
 import psycopg
 
+from webapp.commands import Commands
 from webapp.operations.backup import Contents, back_up
 from webapp.operations.doctor import examine
 from webapp.operations.restore import restore
 from webapp.postgres.database import locate
 from webapp.settings import SetupError, load_settings
 
-Commands = argparse._SubParsersAction  # argparse gives the type no other name
 
-
-def add_commands(commands: "Commands[argparse.ArgumentParser]") -> None:
+def add_commands(commands: Commands) -> None:
     """Add the commands to the parser."""
     parser = commands.add_parser("doctor", help="say what is wrong with this deployment, and what helps")
     parser.set_defaults(run=examine_deployment)

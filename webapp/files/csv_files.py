@@ -6,6 +6,7 @@ import re
 from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import IO
 
 from webapp.text import WHITE_SPACE
@@ -73,7 +74,7 @@ def records(file: IO[bytes], score: Callable[[list[str]], int], encoding: str | 
         delimiter, first, skipped = separator[1], next(lines, ""), skipped + 1
     else:
         delimiter = max(DELIMITERS, key=lambda candidate: score(next(csv.reader([first], delimiter=candidate), [])))
-    yield from _rows(_chained(first, lines), delimiter, skipped)
+    yield from _rows(chain([first], lines), delimiter, skipped)
 
 
 def _rows(lines: Iterator[str], delimiter: str, skipped: int) -> Iterator[Record]:
@@ -89,12 +90,6 @@ def _rows(lines: Iterator[str], delimiter: str, skipped: int) -> Iterator[Record
             return
         if any(cell.strip(WHITE_SPACE) for cell in cells):
             yield Record(line, cells)
-
-
-def _chained(first: str, others: Iterator[str]) -> Iterator[str]:
-    if first:
-        yield first
-    yield from others
 
 
 def _lines(file: IO[bytes], encoding: str) -> Iterator[str]:

@@ -12,9 +12,9 @@ from webapp.access.invitations import invite
 from webapp.access.passwords import LEAST_CHARACTERS
 from webapp.addresses import redirect
 from webapp.live.sources import Pieces
-from webapp.pages.sign_in import NO_STORE, attempt_of, signed_out
+from webapp.pages.sign_in import attempt_of, signed_out
 from webapp.postgres.database import Pool
-from webapp.responses import READ, PiecesOfApp, PoolOfApp, html
+from webapp.responses import READ, PiecesOfApp, PoolOfApp, private_html
 from webapp.roles import GIVEN_ROLES, PRINCIPAL
 from webapp.stock.forms import read_fields
 
@@ -139,15 +139,10 @@ async def _own(pool: Pool, pieces: Pieces, *, status: int = 200, **shown: Any) -
         "tokens": await tokens.tokens_of(pool, account_id or 0),
     }
     values = found | {"least": LEAST_CHARACTERS, "error": None, "is_changed": False} | shown
-    return _private(html(pieces, "account/own.html", status=status, **values))
+    return private_html(pieces, "account/own.html", status=status, **values)
 
 
 async def _all(pool: Pool, pieces: Pieces, *, status: int = 200, **shown: Any) -> Response:
     nothing = {"error": None, "refusal": "", "name": "", "role": "editor", "link": "", "invited": 0}
     values = {"accounts": await sessions.all_accounts(pool), "roles": GIVEN_ROLES} | nothing | shown
-    return _private(html(pieces, "account/all.html", status=status, **values))
-
-
-def _private(response: Response) -> Response:
-    response.headers.update(NO_STORE)
-    return response
+    return private_html(pieces, "account/all.html", status=status, **values)

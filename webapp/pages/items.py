@@ -1,4 +1,4 @@
-"""The pages and forms: each route reads, acts, and answers with HTML."""
+"""The list of items, live; and the form that adds one."""
 
 import asyncio
 from typing import Any

@@ -11,12 +11,12 @@ from webapp.access.doorkeeper import Doorkeeper
 from webapp.access.passwords import LEAST_CHARACTERS
 from webapp.access.sessions import LONGEST, Device
 from webapp.addresses import redirect
-from webapp.responses import READ, PiecesOfApp, PoolOfApp, html
+from webapp.live.sources import Pieces
+from webapp.postgres.statements import Row
+from webapp.responses import READ, PiecesOfApp, PoolOfApp, private_html
 from webapp.stock.forms import read_fields
 
 router = APIRouter(default_response_class=HTMLResponse)
-
-NO_STORE = {"Cache-Control": "no-store"}
 
 
 @router.api_route(SIGN_IN, methods=READ)
@@ -24,7 +24,7 @@ async def show_sign_in(request: Request, pieces: PiecesOfApp) -> Response:
     """Ask for name and password."""
     doorkeeper: Doorkeeper = request.app.state.doorkeeper
     place = place_after(request.query_params.get("next", ""))
-    return _page(pieces, "account/sign_in.html", place=place, name="", error="", has_accounts=doorkeeper.has_accounts)
+    return _sign_in(pieces, place, has_accounts=doorkeeper.has_accounts)
 
 
 @router.post(SIGN_IN)
@@ -36,12 +36,12 @@ async def sign_in(request: Request, pool: PoolOfApp, pieces: PiecesOfApp) -> Res
     try:
         await attempt.count(pool)
     except TooManyAttempts as error:
-        response = _sign_in_again(pieces, place, name, str(error), 429)
+        response = _sign_in(pieces, place, name=name, error=str(error), status=429)
         response.headers["Retry-After"] = str(error.wait_s)
         return response
     token = await sessions.sign_in(pool, name, fields.get("password", ""), device_of(request), token_of(request))
     if token is None:
-        return _sign_in_again(pieces, place, name, "Name and password do not fit together.", 401)
+        return _sign_in(pieces, place, name=name, error="Name and password do not fit together.", status=401)
     await attempt.succeed(pool)
     return _signed_in(request, token, place)
 
@@ -58,7 +58,7 @@ async def show_invitation(request: Request, pool: PoolOfApp, pieces: PiecesOfApp
     """Ask for the password that an account shall have."""
     token = request.query_params.get("token", "")
     invitation = await invitations.find_invitation(pool, token)
-    return _invitation(pieces, token, invitation, AccountError(""), "", 200 if invitation else 410)
+    return _invitation(pieces, token, invitation, status=200 if invitation else 410)
 
 
 @router.post("/invitation")
@@ -72,7 +72,8 @@ async def accept_invitation(request: Request, pool: PoolOfApp, pieces: PiecesOfA
         await doorkeeper.look()  # it may be the first account
         return _signed_in(request, session, "/")
     except AccountError as error:
-        return _invitation(pieces, token, await invitations.find_invitation(pool, token), error, name, 422)
+        invitation = await invitations.find_invitation(pool, token)
+        return _invitation(pieces, token, invitation, error=error, name=name, status=422)
 
 
 def attempt_of(request: Request, name: str) -> Attempt:
@@ -99,19 +100,11 @@ def _signed_in(request: Request, token: str, place: str) -> Response:
     return response
 
 
-def _sign_in_again(pieces: PiecesOfApp, place: str, name: str, error: str, status: int) -> Response:
-    values = {"place": place, "name": name, "error": error, "has_accounts": True}
-    return _page(pieces, "account/sign_in.html", status=status, **values)
+def _sign_in(pieces: Pieces, place: str, *, status: int = 200, **shown: object) -> Response:
+    values = {"name": "", "error": "", "has_accounts": True} | shown
+    return private_html(pieces, "account/sign_in.html", status=status, place=place, **values)
 
 
-def _invitation(  # noqa: PLR0913, PLR0917
-    pieces: PiecesOfApp, token: str, invitation: object, error: AccountError, name: str, status: int
-) -> Response:
-    values = {"token": token, "invitation": invitation, "error": error, "name": name, "least": LEAST_CHARACTERS}
-    return _page(pieces, "account/invitation.html", status=status, **values)
-
-
-def _page(pieces: PiecesOfApp, template: str, *, status: int = 200, **values: object) -> Response:
-    response = html(pieces, template, status=status, **values)
-    response.headers.update(NO_STORE)
-    return response
+def _invitation(pieces: Pieces, token: str, invitation: Row | None, *, status: int, **shown: object) -> Response:
+    values = {"name": "", "error": None, "least": LEAST_CHARACTERS} | shown
+    return private_html(pieces, "account/invitation.html", status=status, token=token, invitation=invitation, **values)

@@ -1,4 +1,4 @@
-"""The pages and forms for working with an item: take, put, edit, delete, and undo."""
+"""What can be done with an item: take, put, edit, delete, and undo."""
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, Response

@@ -11,9 +11,8 @@ from webapp.access.accounts import AccountError, NoSuchAccount
 from webapp.access.tokens import LONGEST_LABEL, MOST_DAYS, USUAL_DAYS
 from webapp.addresses import redirect
 from webapp.live.sources import Pieces
-from webapp.pages.sign_in import NO_STORE
 from webapp.postgres.database import Pool
-from webapp.responses import READ, PiecesOfApp, PoolOfApp, html
+from webapp.responses import READ, PiecesOfApp, PoolOfApp, private_html
 from webapp.roles import PRINCIPAL
 from webapp.stock.forms import read_fields
 from webapp.text import whole_number
@@ -81,11 +80,9 @@ async def _remove(request: Request, pool: Pool, pieces: Pieces, place: str, toke
 
 async def _page(pool: Pool, pieces: Pieces, place: str, *, status: int = 200, **shown: Any) -> Response:
     nothing = {"error": None, "refusal": "", "secret": "", "label": "", "days": USUAL_DAYS, "may_write": False}
-    limits = {"most_days": MOST_DAYS, "longest": LONGEST_LABEL}
-    found = {"tokens": await tokens.tokens_of(pool, _owner(place)), "place": place, "is_own": place == OWN}
-    response = html(pieces, "account/tokens.html", status=status, **(nothing | limits | found | shown))
-    response.headers.update(NO_STORE)
-    return response
+    about = {"place": place, "is_own": place == OWN, "longest": LONGEST_LABEL}
+    found = {"tokens": await tokens.tokens_of(pool, _owner(place))}
+    return private_html(pieces, "account/tokens.html", status=status, **(nothing | about | found | shown))
 
 
 def _owner(place: str) -> int | None:

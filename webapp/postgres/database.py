@@ -11,7 +11,7 @@ from functools import cache
 from typing import Any
 
 import psycopg
-from psycopg.conninfo import make_conninfo
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool
 
@@ -62,7 +62,7 @@ def locate(settings: Settings) -> Database:
     url = server.url if server else str(settings.database_url)
     listen_url = settings.listen_database_url or url
     for conninfo in (url, listen_url):
-        _check_conninfo(conninfo)
+        parameters_of(conninfo)
     return Database(url, listen_url, server)
 
 
@@ -73,9 +73,10 @@ def _start_embedded(settings: Settings) -> EmbeddedServer:
     return server
 
 
-def _check_conninfo(conninfo: str) -> None:
+def parameters_of(conninfo: str) -> dict[str, Any]:
+    """Read an address. Raises `SetupError`."""
     try:
-        make_conninfo(conninfo)
+        return dict(conninfo_to_dict(conninfo))
     except psycopg.ProgrammingError as error:
         message = "DATABASE_URL cannot be read; it looks like postgresql://user:password@host:5432/database"
         raise SetupError(f"{message}\n{error}".strip()) from error
@@ -133,17 +134,17 @@ def _shut_down(connected: socket.socket) -> None:
 
 
 @asynccontextmanager
-async def use_connection(pool: Source) -> AsyncIterator[Connection]:
+async def use_connection(source: Source) -> AsyncIterator[Connection]:
     """Lend a connection of the pool that answered just now; one that falls silent ends in `OperationalError`."""
-    if isinstance(pool, psycopg.AsyncConnection):
-        yield pool
+    if isinstance(source, psycopg.AsyncConnection):
+        yield source
         return
-    connection = await _answering_connection(pool)
+    connection = await _answering_connection(source)
     try:
         with hang_up_after(connection, SILENCE_LIMIT_S):
             yield connection
     finally:
-        await pool.putconn(connection)
+        await source.putconn(connection)
 
 
 async def _answering_connection(pool: Pool) -> Connection:

@@ -19,25 +19,25 @@ async def transaction(source: Source) -> AsyncIterator[Connection]:
         yield connection
 
 
-async def fetch_one(source: Source, query: str, **values: object) -> Row | None:
+async def fetch_one(source: Source, query: str, /, **values: object) -> Row | None:
     """Return the only row, if there is one."""
     async with use_connection(source) as connection:
         return await (await connection.execute(QUERIES[query], values)).fetchone()
 
 
-async def fetch_all(source: Source, query: str, **values: object) -> list[Row]:
+async def fetch_all(source: Source, query: str, /, **values: object) -> list[Row]:
     """Return all rows."""
     async with use_connection(source) as connection:
         return await (await connection.execute(QUERIES[query], values)).fetchall()
 
 
-async def execute(source: Source, query: str, **values: object) -> None:
+async def execute(source: Source, query: str, /, **values: object) -> None:
     """Run a statement that returns nothing."""
     async with use_connection(source) as connection:
         await connection.execute(QUERIES[query], values)
 
 
-async def note(source: Source, query: str, **values: object) -> None:
+async def note(source: Source, query: str, /, **values: object) -> None:
     """Run a statement that may as well be left out: a database that is full or read-only still serves readers."""
     with suppress(DiskFull, ReadOnlySqlTransaction):
         await execute(source, query, **values)

@@ -1,12 +1,11 @@
 """Taking back a change by another one that has the opposite effect, and is in the history like any other."""
 
 from dataclasses import replace
-from typing import Any
 
 import psycopg
 
 from webapp.postgres.database import Connection, Pool
-from webapp.postgres.queries import QUERIES
+from webapp.postgres.statements import Row, execute, fetch_one
 from webapp.stock.inventory import lock_item, writing
 from webapp.stock.items import FIELDS, MAX_QUANTITY, Author, CannotUndo, Item, NoSuchItem
 
@@ -29,11 +28,10 @@ async def undo_change(pool: Pool, change_id: int, author: Author) -> None:
                 raise CannotUndo("The items that were removed all at once are not recorded one by one.")
 
 
-async def _lock_change(connection: Connection, change_id: int) -> Any:
+async def _lock_change(connection: Connection, change_id: int) -> Row:
     """Return the change; of two who take back the same one, the second finds it taken back."""
-    await connection.execute(QUERIES["lock_change"], {"id": change_id})
-    cursor = await connection.execute(QUERIES["change_to_undo"], {"id": change_id, "hours": UNDO_HOURS})
-    change = await cursor.fetchone()
+    await execute(connection, "lock_change", id=change_id)
+    change = await fetch_one(connection, "change_to_undo", id=change_id, hours=UNDO_HOURS)
     if change is None:
         raise CannotUndo("There is no such change, or it is too old to be kept.")
     if change["is_undone"]:
@@ -45,14 +43,14 @@ async def _lock_change(connection: Connection, change_id: int) -> Any:
     return change
 
 
-async def _undo_insert(connection: Connection, change: Any) -> None:
+async def _undo_insert(connection: Connection, change: Row) -> None:
     item = await _item_of(connection, change)
     if item.version != change["version"]:
         raise CannotUndo(f"“{item.name}” was changed since it was added. Delete it if it shall go.")
-    await connection.execute(QUERIES["delete_item"], {"id": item.id})
+    await execute(connection, "delete_item", id=item.id)
 
 
-async def _undo_update(connection: Connection, change: Any) -> None:
+async def _undo_update(connection: Connection, change: Row) -> None:
     """Add the opposite difference to the quantity; set other fields back that nobody has changed since."""
     item = await _item_of(connection, change)
     values = {field: getattr(item, field) for field in FIELDS}
@@ -69,20 +67,19 @@ async def _undo_update(connection: Connection, change: Any) -> None:
     if values["quantity"] > MAX_QUANTITY:
         raise CannotUndo(f"“{item.name}” cannot hold more than {MAX_QUANTITY}.")
     try:
-        await connection.execute(QUERIES["edit_item"], {"id": item.id, **values})
+        await execute(connection, "edit_item", id=item.id, **values)
     except psycopg.errors.UniqueViolation as error:
         raise CannotUndo(f"“{item.name}” cannot have its old name or code back: it is in use again.") from error
 
 
-async def _undo_delete(connection: Connection, change: Any) -> None:
+async def _undo_delete(connection: Connection, change: Row) -> None:
     """Bring the item back with its id and its history; its version goes on."""
     values = {field: change[f"before_{field}"] for field in FIELDS}
-    cursor = await connection.execute(QUERIES["restore_item"], {"id": change["item_id"], **values})
-    if await cursor.fetchone() is None:
+    if await fetch_one(connection, "restore_item", id=change["item_id"], **values) is None:
         raise CannotUndo(f"“{change['before_name']}” cannot come back: its name, code or number is in use again.")
 
 
-async def _item_of(connection: Connection, change: Any) -> Item:
+async def _item_of(connection: Connection, change: Row) -> Item:
     try:
         return await lock_item(connection, change["item_id"])
     except NoSuchItem as error:
