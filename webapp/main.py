@@ -26,7 +26,7 @@ from webapp.errors import Errors
 from webapp.live.courier import Courier
 from webapp.live.hub import Hub
 from webapp.live.listener import Listener
-from webapp.live.sources import Pieces
+from webapp.live.pieces import Pieces
 from webapp.operations import metrics, probes
 from webapp.operations.keeper import keep_up
 from webapp.operations.pruning import Pruner

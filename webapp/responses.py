@@ -13,7 +13,7 @@ from webapp.access.security import is_same_origin
 from webapp.addresses import address, redirect
 from webapp.errors import wants_fragment
 from webapp.live.difference import Entry
-from webapp.live.sources import Pieces
+from webapp.live.pieces import Pieces
 from webapp.postgres.database import Pool
 from webapp.stock.items import Item
 from webapp.stock.views import View

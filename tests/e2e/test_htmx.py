@@ -8,7 +8,7 @@ from playwright.sync_api import Page, Route, WebSocketRoute, expect
 from tests.e2e.conftest import eventually_in, open_live
 from tests.server import LiveServer
 from webapp.live.difference import Entry, Snapshot, difference, everything
-from webapp.live.sources import Pieces
+from webapp.live.pieces import Pieces
 from webapp.pages.static_files import SCRIPTS
 from webapp.rendering import Renderer, static_url
 from webapp.settings import Settings

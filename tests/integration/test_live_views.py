@@ -14,8 +14,9 @@ from tests.browserless import BrowserlessPage, open_page, until
 from tests.factories import make_item
 from tests.server import LiveServer, serve
 from tests.work import counted_work
-from webapp.live import sources
+from webapp.live import item_list
 from webapp.live.changes import Touch
+from webapp.live.pieces import Pieces
 from webapp.postgres import database as database_module
 
 REPLACES_ROWS = 'hx-target="#rows" hx-swap="innerMorph"'
@@ -31,18 +32,18 @@ def server(database_url: str) -> Iterator[LiveServer]:
 def counted(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     """Count the queries of views and the rows that are rendered."""
     counts: Counter[str] = Counter()
-    fetch, render = database_module.fetch, sources.Pieces._item
+    fetch, render = database_module.fetch, Pieces._item
 
     async def counted_fetch(*arguments: Any) -> Any:
         counts["queries"] += 1
         return await fetch(*arguments)
 
-    def counted_render(self: sources.Pieces, item: Any) -> Any:
+    def counted_render(self: Pieces, item: Any) -> Any:
         counts["rows rendered"] += 1
         return render(self, item)
 
-    monkeypatch.setattr(sources, "fetch", counted_fetch)
-    monkeypatch.setattr(sources.Pieces, "_item", counted_render)
+    monkeypatch.setattr(item_list, "fetch", counted_fetch)
+    monkeypatch.setattr(Pieces, "_item", counted_render)
     return counts
 
 
@@ -210,9 +211,9 @@ async def test_a_statement_of_many_rows_is_one_refresh_of_each_view(
 async def test_while_all_views_are_due_pages_still_find_a_connection(
     server: LiveServer, database: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    load, may_end, held = sources.ItemList.load, threading.Event(), Counter[str]()
+    load, may_end, held = item_list.ItemList.load, threading.Event(), Counter[str]()
 
-    async def held_up(self: sources.ItemList, touch: Touch) -> Any:
+    async def held_up(self: item_list.ItemList, touch: Touch) -> Any:
         async with database_module.use_connection(self._pool):
             held["connections"] += 1
             while not may_end.is_set():  # noqa: ASYNC110 - the test runs on another loop
@@ -222,7 +223,7 @@ async def test_while_all_views_are_due_pages_still_find_a_connection(
     async with AsyncExitStack() as stack:
         pages = [await stack.enter_async_context(open_page(server, f"page={page}")) for page in range(1, 21)]
         await live(*pages)
-        monkeypatch.setattr(sources.ItemList, "load", held_up)
+        monkeypatch.setattr(item_list.ItemList, "load", held_up)
         make_item(database, name="apples")
         pool = server.app.state.hub._pool
         await until(lambda: held["connections"] >= pool.max_size // 2)

@@ -11,10 +11,11 @@ import psycopg
 import pytest
 from psycopg.rows import dict_row
 
-from webapp.live import sources, tallies, tally
+from webapp.live import item_list, tallies, tally
 from webapp.live.changes import Change, Changes, Touch
+from webapp.live.item_list import ItemList
 from webapp.live.matching import Matcher
-from webapp.live.sources import ItemList, Pieces
+from webapp.live.pieces import Pieces
 from webapp.live.tallies import Tallies
 from webapp.live.tally import Tally
 from webapp.live.window import Stretch, Window
@@ -32,9 +33,9 @@ Chance = random.Random
 @pytest.fixture(autouse=True)
 def _small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pages of three rows, and so few numbers kept that searches are done in every way there is."""
-    monkeypatch.setattr(sources, "PAGE_ROWS", 3)
-    monkeypatch.setattr(sources, "MARGIN_ROWS", 2)
-    monkeypatch.setattr(sources, "NEAR", 10)
+    monkeypatch.setattr(item_list, "PAGE_ROWS", 3)
+    monkeypatch.setattr(item_list, "MARGIN_ROWS", 2)
+    monkeypatch.setattr(item_list, "NEAR", 10)
     for module in (tallies, tally):
         monkeypatch.setattr(module, "KEPT_IDS", 8)
 

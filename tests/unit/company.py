@@ -10,8 +10,8 @@ from webapp.live.broadcast import Broadcast
 from webapp.live.changes import Changes
 from webapp.live.live_view import LiveView
 from webapp.live.page import Page
+from webapp.live.pieces import Pieces
 from webapp.live.receipts import Receipts
-from webapp.live.sources import Pieces
 from webapp.postgres.database import Pool
 from webapp.rendering import Renderer
 from webapp.sockets.client import Client, Frames

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from webapp.live.sources import Pieces
+from webapp.live.pieces import Pieces
 from webapp.pages.static_files import FILES, SCRIPTS
 from webapp.rendering import STATIC, TEMPLATES, Renderer, build, static_url
 from webapp.stock.forms import ItemForm

@@ -11,13 +11,14 @@ from prometheus_client import Histogram
 
 from webapp.live.broadcast import Broadcast
 from webapp.live.changes import Changes, Event, Heard, Resync
+from webapp.live.item_list import ItemList
 from webapp.live.item_view import ItemPage, ItemView
 from webapp.live.listener import Listener
 from webapp.live.live_view import CERTAIN_FOR_S, LiveView, Source
 from webapp.live.news import News
 from webapp.live.page import Page
+from webapp.live.pieces import Pieces
 from webapp.live.receipts import Receipts
-from webapp.live.sources import ItemList, Pieces
 from webapp.live.summary import Summary
 from webapp.live.tallies import Tallies
 from webapp.postgres.database import Pool

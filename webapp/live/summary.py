@@ -10,7 +10,7 @@ from itertools import count
 from webapp.live.changes import Changes, Touch
 from webapp.live.difference import Entry, Partial, Snapshot
 from webapp.live.feed import is_of_a_change
-from webapp.live.sources import Pieces
+from webapp.live.pieces import Pieces
 from webapp.live.tallies import Tallies
 from webapp.live.tally import Figures
 from webapp.rendering import build

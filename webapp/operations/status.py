@@ -11,7 +11,7 @@ from webapp import __version__
 from webapp.live.changes import Changes, Touch
 from webapp.live.difference import Entry, Partial, Snapshot
 from webapp.live.hub import Hub
-from webapp.live.sources import Pieces
+from webapp.live.pieces import Pieces
 from webapp.operations.status_charts import latency_chart, rate_chart
 from webapp.operations.vitals import MARK_S, MARKS, Vitals
 from webapp.rendering import build

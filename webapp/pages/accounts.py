@@ -11,7 +11,7 @@ from webapp.access.attempts import TooManyAttempts
 from webapp.access.invitations import invite
 from webapp.access.passwords import LEAST_CHARACTERS
 from webapp.addresses import redirect
-from webapp.live.sources import Pieces
+from webapp.live.pieces import Pieces
 from webapp.pages.sign_in import attempt_of, signed_out
 from webapp.postgres.database import Pool
 from webapp.responses import READ, PiecesOfApp, PoolOfApp, private_html

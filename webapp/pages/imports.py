@@ -18,7 +18,7 @@ from webapp.files.exporting import export_csv
 from webapp.files.importing import ChangedMeanwhile, NoSuchImport, apply_file, importing, read_file, review_file
 from webapp.files.review import Review
 from webapp.files.rows import SYNONYMS
-from webapp.live.sources import Pieces
+from webapp.live.pieces import Pieces
 from webapp.postgres.database import prepare
 from webapp.responses import READ, PiecesOfApp, html
 from webapp.stock.forms import read_fields

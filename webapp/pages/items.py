@@ -9,7 +9,7 @@ from fastapi.responses import HTMLResponse, Response
 from webapp.addresses import address, path_of, redirect
 from webapp.errors import wants_fragment
 from webapp.live.hub import Hub
-from webapp.live.sources import Pieces
+from webapp.live.pieces import Pieces
 from webapp.postgres.database import Pool, fetch
 from webapp.postgres.queries import QUERIES
 from webapp.rendering import static_url

@@ -11,7 +11,7 @@ from webapp.access.doorkeeper import Doorkeeper
 from webapp.access.passwords import LEAST_CHARACTERS
 from webapp.access.sessions import LONGEST, Device
 from webapp.addresses import redirect
-from webapp.live.sources import Pieces
+from webapp.live.pieces import Pieces
 from webapp.postgres.statements import Row
 from webapp.responses import READ, PiecesOfApp, PoolOfApp, private_html
 from webapp.stock.forms import read_fields

@@ -4,7 +4,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, Response
 
 from webapp.errors import wants_fragment
-from webapp.live.sources import Pieces
+from webapp.live.pieces import Pieces
 from webapp.responses import READ, PiecesOfApp, PoolOfApp, done, html
 from webapp.stock import inventory
 from webapp.stock.forms import PAGE, EditForm, author_of, count_in, read_fields

@@ -1,34 +1,30 @@
-"""What the table shows live: the items of a view; and the fragments that all live views are made of."""
+"""What the table shows live: the items of a view, one page of them."""
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from functools import cache, lru_cache, partial
+from functools import partial
 from typing import Any
 
 from webapp.live.changes import Changes, Touch
 from webapp.live.difference import Entry, Partial, Snapshot
+from webapp.live.pieces import Pieces
 from webapp.live.tallies import Tallies
 from webapp.live.tally import Tally
 from webapp.live.window import Order, Stretch, Window
 from webapp.postgres.database import Pool, fetch
 from webapp.postgres.queries import is_unique, ordered
-from webapp.rendering import Renderer, build
-from webapp.sockets.client import Frames
-from webapp.stock.history import LoggedChange
-from webapp.stock.items import FIELDS, Item
+from webapp.rendering import build
+from webapp.stock.items import Item
 from webapp.stock.views import ALL_ITEMS, PAGE_ROWS, View
 
 NEAR = 10_000  # items are looked at in the order of an index as soon as thousands that match are sorted
 MARGIN_ROWS = 50  # so many rows are kept before and after a page, to move in when others leave
-CACHED_ROWS = 1_000  # a view keeps those that it shows; here others find them, and who opens a page
-CACHED_CHANGES = 1_000
-CACHED_FIGURES = 2_000  # their numbers of matches and pagers
 
 
 class ItemList:
     """The items of a view: one page of rows, the number of matches, the pager."""
 
-    def __init__(self, view: View, pool: Pool, tallies: Tallies, pieces: "Pieces") -> None:
+    def __init__(self, view: View, pool: Pool, tallies: Tallies, pieces: Pieces) -> None:
         self.view = view
         self._pool = pool
         self._tallies = tallies
@@ -172,62 +168,3 @@ class Listing:
 def count_pages(matches: int) -> int:
     """Return how many pages there are; the first one is there even when nothing matches."""
     return max(1, -(-matches // PAGE_ROWS))
-
-
-class Pieces:
-    """The fragments of live views, each rendered once per content whatever the number of views."""
-
-    def __init__(self, renderer: Renderer) -> None:
-        self.render = renderer.render
-        self.timezone = renderer.timezone
-        self.item = lru_cache(CACHED_ROWS)(self._item)
-        self.figures = lru_cache(CACHED_FIGURES)(renderer.render)
-        self.change = lru_cache(CACHED_CHANGES)(self._change)
-        self.logged = lru_cache(CACHED_CHANGES)(self._logged)
-        self.stub = lru_cache(CACHED_ROWS)(self._stub)
-        self.beat = lru_cache(1)(self._beat)
-        self.waiting = lru_cache(100)(self._waiting)
-        self.version = lru_cache(2)(self._version)
-        self.signed_out = cache(self._signed_out)
-        self.changed_item = lru_cache(CACHED_ROWS)(self._changed_item)
-
-    def frame(self, partials: Iterable[Partial], revision_id: str, template: str, revision: str) -> str:
-        """Render the partials and the one that tells the page which revision it then shows."""
-        last = Partial(f"#{revision_id}", "outerHTML", self.render(template, revision=revision))
-        return self.render("live/frame.html", partials=(*partials, last))
-
-    def _item(self, item: Item) -> Entry:
-        html = self.render("items/_row.html", item=item, changed=frozenset(), tick="a")
-        return Entry(_row_id(item.id), html, item)
-
-    def _changed_item(self, item: Item, before: Item | None) -> str:
-        changed = {field for field in FIELDS if before is None or getattr(before, field) != getattr(item, field)}
-        return self.render("items/_row.html", item=item, changed=changed, tick="ab"[item.version % 2])
-
-    def _change(self, change: LoggedChange) -> Entry:
-        return Entry(f"change-{change.id}", self.render("summary/_change.html", change=change), change)
-
-    def _logged(self, change: LoggedChange) -> Entry:
-        html = self.render("activity/_change.html", change=change, names_item=False)
-        return Entry(f"change-{change.id}", html, change)
-
-    def _beat(self, now_minutes: int, news: str) -> str:
-        """Render the beat; it carries the clock by which the page says how long ago something changed."""
-        return self.render("live/beat.html", now_minutes=now_minutes, news=news)
-
-    def _waiting(self, count: int | None) -> str:
-        return self.render("live/waiting.html", count=count)
-
-    def _version(self, *, is_old: bool) -> str:
-        return self.render("live/version.html", is_old=is_old)
-
-    def _signed_out(self) -> Frames:
-        """Render what a page is told when whoever looked at it may not any more; one for all, as each keeps it."""
-        return Frames.of(self.render("live/signed_out.html"))
-
-    def _stub(self, tag: str, element_id: str) -> str:
-        return self.render("live/stub.html", tag=tag, id=element_id)
-
-
-def _row_id(item_id: int) -> str:
-    return f"item-{item_id}"
