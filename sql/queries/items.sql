@@ -62,9 +62,10 @@ SELECT count(*) AS items,
 
 -- matches --
 -- The condition of a view's filter. The pattern is the search text with anything around it: a trigram index serves it.
--- The ids, where they are known, are those of all items that can match.
+-- The folded location comes first in an index. The ids, where they are known, are those of all items that can match.
 (%(needle)s = '' OR public.inventory_searchable(name, code) COLLATE "C" LIKE %(pattern)s)
-AND (%(location)s = '' OR location = %(location)s)
+AND (%(location)s = '' OR location = %(location)s
+                           AND public.inventory_fold(location) COLLATE "C" = public.inventory_fold(%(location)s))
 AND (NOT %(low)s OR quantity <= reorder_level)
 AND (%(ids)s::bigint[] IS NULL OR id = ANY (%(ids)s::bigint[]))
 
@@ -200,23 +201,24 @@ SELECT %(id)s, %(name)s, %(quantity)s, %(unit)s, %(location)s, %(reorder_level)s
 RETURNING id;
 
 -- locations --
--- The distinct locations in the order of the alphabet, at most 500 (of the first 2,000). The index is read at one place
--- for each of them: there may be a million items.
-WITH RECURSIVE place (location, number) AS (
-         (SELECT location, 1 FROM public.inventory WHERE location > '' ORDER BY location LIMIT 1)
+-- The distinct locations in the order of the alphabet, at most 500. The index is read at one place for each of them:
+-- there may be a million items.
+WITH RECURSIVE place (folded, location, number) AS (
+         SELECT '' COLLATE "C", '', 0
           UNION ALL
-         SELECT (SELECT i.location
-                   FROM public.inventory AS i
-                  WHERE i.location > place.location
-                  ORDER BY i.location
-                  LIMIT 1), number + 1
+         SELECT next.folded, next.location, number + 1
            FROM place
-          WHERE location IS NOT NULL AND number < 2000)
+          CROSS JOIN LATERAL (
+                SELECT public.inventory_fold(i.location) COLLATE "C" AS folded, i.location
+                  FROM public.inventory AS i
+                 WHERE (public.inventory_fold(i.location) COLLATE "C", i.location) > (place.folded, place.location)
+                 ORDER BY folded, i.location
+                 LIMIT 1) AS next
+          WHERE number < 500)
 SELECT location
   FROM place
- WHERE location IS NOT NULL
- ORDER BY public.inventory_fold(location) COLLATE "C", location
- LIMIT 500;
+ WHERE number > 0
+ ORDER BY number;
 
 -- all_first --
 -- All that matches is found before any of it is put in order.

@@ -173,13 +173,21 @@ def test_an_extension_that_lies_elsewhere_is_found(empty_url: str) -> None:
 
 
 def test_indexes_that_were_made_before_are_left_as_they_are(empty_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(migrations, "all_migrations", lambda: all_migrations()[: NAMES.index("0006_views")])
+    monkeypatch.setattr(migrations, "all_migrations", lambda: all_migrations()[: NAMES.index("0019_covering_indexes")])
     migrate(empty_url)
-    run(empty_url, 'CREATE INDEX inventory_location_name ON inventory (location, (inventory_fold(name)) COLLATE "C")')
-    made = run(empty_url, "SELECT 'inventory_location_name'::regclass::oid")
+    folded = '((inventory_fold({})) COLLATE "C"{})'
+    run(
+        empty_url,
+        f"CREATE UNIQUE INDEX inventory_name_covering ON inventory {folded.format('name', '')} INCLUDE (name, id)",
+    )
+    run(
+        empty_url,
+        f"CREATE INDEX inventory_location ON inventory {folded.format('location', ', location, id')} INCLUDE (name)",
+    )
+    made = run(empty_url, "SELECT 'inventory_name_covering'::regclass::oid, 'inventory_location'::regclass::oid")
     monkeypatch.undo()
     migrate(empty_url)
-    assert run(empty_url, "SELECT 'inventory_location_name'::regclass::oid") == made
+    assert run(empty_url, "SELECT 'inventory_name_unique'::regclass::oid, 'inventory_location'::regclass::oid") == made
 
 
 def test_folding_faster_changes_no_result(empty_url: str, monkeypatch: pytest.MonkeyPatch) -> None:

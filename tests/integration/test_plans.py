@@ -13,7 +13,7 @@ from webapp.postgres.queries import QUERIES, filled, ordered
 from webapp.stock.views import Filter
 
 ITEMS = 8_000
-BY_NAME, BY_PLACE, BY_TRIGRAMS = "inventory_name_unique", "inventory_location_name", "inventory_searchable_trigrams"
+BY_NAME, BY_PLACE, BY_TRIGRAMS = "inventory_name_unique", "inventory_location", "inventory_searchable_trigrams"
 OF_ROWS = {
     "inventory_pkey",
     "inventory_code_unique",
@@ -72,6 +72,23 @@ def test_a_page_of_a_view_is_found_by_an_index(
     query = ordered("view_items", column, descending=descending, found=found)
     nodes_found = plan(stocked, query, **Matcher(wanted, wanted.q).parameters, page_rows=50, offset=0)
     assert indexes(nodes_found) - OF_ROWS == {index} - OF_ROWS
+
+
+@pytest.mark.parametrize(
+    ("wanted", "column", "index"),
+    [
+        (Filter(), "name", BY_NAME),
+        (Filter(), "location", BY_PLACE),
+        (Filter(location="Shelf 7"), "name", BY_PLACE),
+    ],
+)
+@pytest.mark.parametrize("from_end", [False, True])
+def test_a_deep_page_is_counted_off_in_an_index_alone(
+    stocked: psycopg.Connection, wanted: Filter, column: str, index: str, *, from_end: bool
+) -> None:
+    query = ordered("view_items", column, descending=False, from_end=from_end, found="in_order")
+    found = plan(stocked, query, **Matcher(wanted, "").parameters, page_rows=50, offset=ITEMS // 2)
+    assert [node["Index Name"] for node in found if node["Node Type"] == "Index Only Scan"] == [index]
 
 
 @pytest.mark.parametrize("wanted", [Filter(q="1"), Filter(q="a", low=True), Filter(low=True)])

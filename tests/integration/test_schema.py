@@ -1,5 +1,6 @@
 """The table's promises, met by any SQL client: what the inventory refuses, and how version and updated_at move."""
 
+import random
 import sys
 from collections.abc import Mapping
 from datetime import timedelta
@@ -82,6 +83,14 @@ def test_a_name_that_grows_threefold_when_normalised_still_fits_its_index(databa
     name = "".join(chr(0x1D15E + i % 7) for i in range(200))
     item_id = make_item(database, name=name)
     assert item(database, item_id)["name"] == name
+
+
+@pytest.mark.parametrize("letters", [range(0x20000, 0x2A000), range(0x958, 0x960)])  # the latter grow twofold
+def test_the_longest_texts_that_can_hardly_be_compressed_fit_all_indexes(
+    database: psycopg.Connection, letters: range
+) -> None:
+    name, location, code = ("".join(map(chr, random.Random(1).choices(letters, k=k))) for k in (200, 200, 64))
+    assert make_item(database, name=name, location=location, code=code)
 
 
 def test_a_quantity_never_passes_the_largest_number(database: psycopg.Connection) -> None:
