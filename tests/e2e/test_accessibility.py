@@ -86,6 +86,16 @@ def test_an_empty_inventory_is_accessible_too(server: LiveServer, page: Page) ->
     assert_accessible(page)
 
 
+def test_lists_of_several_pages_are_accessible_too(
+    server: LiveServer, database: psycopg.Connection, page: Page
+) -> None:
+    database.execute("INSERT INTO inventory (name, quantity) SELECT n, n FROM generate_series(1, 101) AS n")
+    for address in ("/?page=3", "/activity"):
+        page.goto(f"{server.url}{address}")
+        expect(page.get_by_role("navigation", name="Pages of")).to_be_visible()
+        assert_accessible(page)
+
+
 def test_everything_is_reached_by_keyboard_in_a_sensible_order(
     server: LiveServer, database: psycopg.Connection, page: Page
 ) -> None:

@@ -1,4 +1,4 @@
-"""A browser, TLS, a reverse proxy, a path, and two servers of one database."""
+"""A browser that signs in, TLS, a reverse proxy, a path, and two servers of one database."""
 
 from typing import Any
 
@@ -6,7 +6,9 @@ import psycopg
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.accounts import PASSWORD, make_account
 from tests.e2e.conftest import open_live, wait_until_live
+from tests.e2e.test_sign_in import sign_in
 from tests.factories import make_item
 from tests.integration import parts
 from tests.integration.test_parts import Proxy
@@ -24,13 +26,19 @@ def browser_context_args(browser_context_args: dict[str, Any]) -> dict[str, Any]
 def test_everything_works_below_a_path_behind_a_proxy(
     database_url: str, database: psycopg.Connection, page: Page, proxy: Proxy
 ) -> None:
-    settings: dict[str, Any] = {"root_path": "/stock", "trusted_proxies": ("127.0.0.1/32",), "open_to_all": True}
+    settings: dict[str, Any] = {"root_path": "/stock", "trusted_proxies": ("127.0.0.1/32",)}
+    make_account(database_url, "Ada", "admin", PASSWORD)
     with (
         serve(database_url, **settings) as first,
         serve(database_url, **settings) as second,
         proxy(first.port, second.port, location="/stock/") as port,
     ):
         place = f"https://127.0.0.1:{port}/stock"
+        page.goto(f"{place}/low")
+        sign_in(page, "Ada")
+        expect(page).to_have_url(f"{place}/low")
+        (cookie,) = page.context.cookies()
+        assert (cookie.get("name"), cookie.get("secure")) == (f"__Host-session-{port}-stock", True)
         open_live(page, f"{place}/")
         page.locator("#new-name").fill("apples")
         page.locator("#new-quantity").fill("3")

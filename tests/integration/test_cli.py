@@ -80,12 +80,13 @@ def test_url_never_prints_the_password() -> None:
     assert "s3cret" not in done.stdout
 
 
-def test_serve_says_where_the_page_is_once_it_can_be_opened(database_url: str, tmp_path: Path) -> None:
+def test_serve_says_where_the_page_is_and_for_whom_once_it_can_be_opened(database_url: str, tmp_path: Path) -> None:
     with serving(database_url, tmp_path / "log", HISTORY_DAYS="30") as server:
         with urllib.request.urlopen(f"{server.url}/healthz", timeout=5) as answer:
             assert answer.status == 200
         assert "psql" in server.next_line()
         assert re.match(r"PostgreSQL \d+\.\d+.*; 1 process; history of 30 days$", server.next_line())
+        assert "There are no accounts: whoever reaches it may change the stock" in server.next_line()
 
 
 def test_ctrl_c_ends_it_although_pages_are_open(database_url: str, tmp_path: Path) -> None:
