@@ -49,7 +49,7 @@ def _add_serve(commands: Commands) -> None:
     parser.add_argument("--host", help="address to listen on (HOST, else 127.0.0.1)")
     parser.add_argument("--port", type=_port, help="port to listen on, 0 for any free one (PORT, else 8000)")
     parser.add_argument(
-        "--open", action="store_true", help="let everybody in who reaches it, as long as there are no accounts"
+        "--open", action="store_true", help="let in anyone who can reach it, as long as there are no accounts"
     )
     processes = parser.add_mutually_exclusive_group()
     processes.add_argument("--workers", type=_count, metavar="N", help="processes that serve (WEB_CONCURRENCY, else 1)")
@@ -97,11 +97,11 @@ def _wishes(options: argparse.Namespace) -> dict[str, str]:
 def _who_may_come(settings: Settings, database: Database, page_url: str) -> str:
     """Say whom the page is open to; where nobody could sign in, with a link that makes the first account."""
     if accounts.are_there_any(database.url):
-        return "Who has an account may sign in"
+        return "Everyone with an account may sign in"
     if settings.is_open:
-        return "There are no accounts: whoever reaches it may change the stock"
+        return "There are no accounts: anyone who can reach it may change the stock"
     link = accounts.first_link(database.url, page_url)
-    return f"There are no accounts yet, and nobody may come in. Make the first one: {link}"
+    return f"There are no accounts yet, so nobody can sign in. Create the first one: {link}"
 
 
 def _psql_command() -> str:

@@ -37,7 +37,7 @@ TITLES = {
     400: "The request cannot be understood",
     403: "Not from here",
     401: "Not signed in",
-    404: "There is no such page",
+    404: "Page not found",
     405: "That cannot be done here",
     413: "Too large",
     408: "The request took too long",
@@ -52,7 +52,7 @@ TEXTS = {
 DATABASE_AWAY = "The database does not answer at the moment."
 DATABASE_REFUSES: dict[type[psycopg.Error], str] = {
     DiskFull: "The database has no room left: its disk is full.",
-    ReadOnlySqlTransaction: "The database can only be read at the moment.",
+    ReadOnlySqlTransaction: "The database is read-only at the moment.",
 }
 NOTHING_CHANGED = "Nothing was changed. Reload in a few seconds, or go back: what you typed is still there."
 MAYBE_CHANGED = "Look at the list before you try again: your change may have been stored."
@@ -133,7 +133,7 @@ class Errors:
 
     async def answer_defect(self, request: Request, error: Exception) -> Response:  # noqa: ARG002 - uvicorn logs it
         """Answer what nobody thought of. Starlette does this outside of all middleware, so the headers are set here."""
-        text = f"This is a defect of ours; the server's log says more of request {REQUEST_ID.get()}."
+        text = f"This is an error on our side; the server's log says more about request {REQUEST_ID.get()}."
         headers = {**HEADERS, HEADER: str(REQUEST_ID.get())}
         if is_for_programs(request):
             return Problem(500, text, headers=headers).response(request)

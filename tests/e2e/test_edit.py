@@ -86,7 +86,7 @@ def test_typing_survives_whatever_happens_to_the_row(
     expect(page.locator("#edit-location")).to_have_value("Shelf 7")
     database.execute("DELETE FROM inventory WHERE name = 'plums'")
     save(page)
-    expect(page.locator("#editor-message")).to_contain_text("not in the inventory any more")
+    expect(page.locator("#editor-message")).to_contain_text("no longer in the inventory")
     expect(page.locator("#edit-location")).to_have_value("Shelf 7")
 
 

@@ -149,7 +149,7 @@ def test_without_javascript_one_stays_on_the_items_page(
     page.get_by_label("Location").fill("Shelf 2")
     page.get_by_role("button", name="Save").click()
     expect(page).to_have_url(f"{server.url}/items/{apples}")
-    page.get_by_role("link", name="All its changes").click()
+    page.get_by_role("link", name="All changes").click()
     expect(page.locator(".log li")).to_have_count(4)
     page.get_by_label("How").fill("page")
     page.get_by_role("button", name="Find").click()

@@ -144,4 +144,4 @@ def test_what_is_gone_is_told(server: LiveServer, database: psycopg.Connection, 
     page.goto(server.url)
     database.execute("DELETE FROM inventory")
     page.get_by_role("button", name="Put 1: apples").click()
-    expect(page.locator("#message")).to_contain_text("This item is not in the inventory any more.")
+    expect(page.locator("#message")).to_contain_text("This item is no longer in the inventory.")

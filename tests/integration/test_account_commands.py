@@ -75,7 +75,7 @@ def test_an_address_that_others_reach_is_open_only_where_that_is_said(
 def make_the_first(client: httpx.Client, line: str) -> None:
     found = re.search(r"/invitation\?token=(\S+)", line)
     assert found, line
-    assert "Make the first account" in client.get(found[0]).text
+    assert "Create the first account" in client.get(found[0]).text
     form = {"token": found[1], "name": "Ada", "password": PASSWORD}
     assert client.post("/invitation", data=form).status_code == 303
     assert "Accounts" in client.get("/").text

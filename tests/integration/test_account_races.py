@@ -71,7 +71,7 @@ def test_who_changes_a_password_that_is_changed_meanwhile_is_refused(
         slower = thread.submit(on, shared_url, accounts.change_password, principal, PASSWORD, "the slower one's")
         eventually(lambda: is_waiting(shared))
         quicker.commit()
-        with pytest.raises(AccountError, match="not your password"):
+        with pytest.raises(AccountError, match="not your current password"):
             slower.result()
 
 
@@ -128,7 +128,7 @@ def test_of_two_who_use_a_link_at_the_same_moment_one_is_in(
         slower = thread.submit(on, database_url, accept_invitation, token, "The slower one", PASSWORD, BROWSER)
         eventually(lambda: is_waiting(database))
         quicker.commit()
-        with pytest.raises(AccountError, match="used before"):
+        with pytest.raises(AccountError, match="has been used"):
             slower.result()
 
 

@@ -137,7 +137,7 @@ def test_a_page_looks_through_a_bounded_part_of_the_log_and_offers_to_go_on(
 ) -> None:
     monkeypatch.setattr(activity, "LOOKED_THROUGH", 2)
     page = visitor.get("/activity?how=psql").text
-    assert "No change like that among the newer ones." in page
+    assert "No match among the newer changes." in page
     _, _, rest = page.partition('rel="next" href="')
     page = visitor.get(rest.partition('"')[0].replace("&amp;", "&")).text
     assert CHANGE.findall(page) == ["2", "1"]
@@ -186,4 +186,4 @@ def test_hostile_text_in_a_search_is_text(visitor: httpx.Client, apples: int) ->
         "/activity", params={"item": '"><script>', "who": "\0\ud800".encode("utf-8", "surrogatepass")}
     ).text
     assert "<script>" not in page.partition("</head>")[2]
-    assert "No change is recorded that matches." in page
+    assert "No change matches." in page

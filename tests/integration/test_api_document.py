@@ -34,6 +34,12 @@ def test_the_document_is_openapi_3_1_and_names_every_route(visitor: httpx.Client
     assert operations == reading | {"add_item", "edit_item", "delete_item", "take", "put", "count"}
 
 
+def test_the_document_says_that_programs_show_a_token_where_there_are_accounts(visitor: httpx.Client) -> None:
+    document = visitor.get("/api/openapi.json").json()
+    assert document["components"]["securitySchemes"]["token"]["scheme"] == "bearer"
+    assert document["security"] == [{"token": []}, {}]
+
+
 def test_the_page_of_the_api_is_plain_html_with_a_line_for_each_kind_of_problem(visitor: httpx.Client) -> None:
     page = visitor.get("/api")
     assert page.headers["content-security-policy"] == HEADERS["Content-Security-Policy"]

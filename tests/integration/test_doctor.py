@@ -131,7 +131,7 @@ def test_what_proxies_may_do_is_told(shared_url: str, settings: dict[str, str], 
 
 def test_a_port_that_a_server_of_ours_has_is_no_trouble(shared_url: str) -> None:
     with serve(shared_url) as server:
-        assert f"port {server.port} is served, as it seems by us" in {
+        assert f"port {server.port} is in use, apparently by this program" in {
             each.what for each in findings(shared_url, port=server.port)
         }
 
@@ -156,7 +156,8 @@ def test_an_encoding_that_cannot_write_every_name_is_told(admin_url: str) -> Non
 
 def test_who_may_come_in_is_told(database_url: str) -> None:
     nobody, anybody = (
-        f"there are no accounts: {who}" for who in ("nobody may come in", "whoever reaches it may change the stock")
+        f"there are no accounts: {who}"
+        for who in ("nobody may come in", "anyone who can reach it may change the stock")
     )
     assert wrong(database_url, host="0.0.0.0", allowed_hosts="a.example")[nobody] == "warn"
     assert wrong(database_url, host="0.0.0.0", allowed_hosts="a.example", open_to_all=True)[anybody] == "warn"

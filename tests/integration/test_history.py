@@ -176,7 +176,7 @@ def test_the_stock_lasts_by_what_was_taken_and_not_brought_back(
 ) -> None:
     item = make_item(database, quantity=130, reorder_level=20)
     make_old(database, days=60)
-    assert fact(visitor.get(f"/items/{item}").text, "cover") == "Lasts about — no consumption in 30 days"
+    assert fact(visitor.get(f"/items/{item}").text, "cover") == "Lasts about — nothing used in 30 days"
     take(database, item, 30)
     make_old(database, days=29)
     visitor.post(f"/changes/{take(database, item, 50)}/undo")

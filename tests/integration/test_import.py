@@ -34,7 +34,7 @@ def test_a_file_is_previewed_applied_once_and_told_in_the_history(
     assert logged == [("Pencils", "import", "monday.csv"), ("<b>Flour", "import", "monday.csv")]
     again = apply(visitor, shown)
     assert again.status_code == 404
-    assert "not there any more" in again.text
+    assert "no longer there" in again.text
 
 
 def test_missing_columns_leave_fields_alone_and_empty_cells_clear_them(

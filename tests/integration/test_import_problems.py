@@ -38,9 +38,9 @@ def test_bad_rows_are_listed_with_line_column_and_reason_and_nothing_is_kept(
     ("text", "reason"),
     [
         ("name,delta\nRice,-11\n", "Only 10 are in stock."),
-        ("name,delta\nRice,9223372036854775807\n", "The quantity would pass 9223372036854775807."),
-        ("name,delta\nnew,-1\n", "No item is called so; nothing can be taken from it."),
-        ("name,unit\nnew,kg\n", "No item is called so; a new one needs a quantity."),
+        ("name,delta\nRice,9223372036854775807\n", "The quantity would exceed 9223372036854775807."),
+        ("name,delta\nnew,-1\n", "There is no item of this name to take from."),
+        ("name,unit\nnew,kg\n", "There is no item of this name; a new one needs a quantity."),
         ("code,qty\nnew,1\n", "No item has this code; a new one needs a name."),
         ("code,name,qty\nR,Rice,1\n,RICE ,2\n", "Line 2 has the same name."),
         ("code,name,qty\nR,Basmati,1\n,Rice,2\n", "Line 2 is about the same item."),

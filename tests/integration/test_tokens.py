@@ -154,7 +154,7 @@ def test_tokens_outlive_signing_out_and_ones_own_new_password_and_end_when_that_
         client.post("/account/sign-out-everywhere")
     assert ask(server, "GET", "/api/items", token).status_code == 200
     with as_browser(server, token_for(shared_url, account)) as client:
-        assert "leave your API token as they are" in client.get("/account").text
+        assert "leaves your API token as it is" in client.get("/account").text
         client.post("/account/tokens/remove-all")
     assert ask(server, "GET", "/api/items", token).status_code == 401
 

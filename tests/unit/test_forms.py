@@ -27,7 +27,7 @@ def test_fields_of_white_space_only_say_nothing() -> None:
     ("field", "typed", "sentence"),
     [
         ("name", "", "Give the item a name"),
-        ("name", "n" * 201, "201 characters; 200 are the most"),
+        ("name", "n" * 201, "201 characters; the limit is 200"),
         ("name", "a\0b", "cannot be stored"),
         ("name", "a\ud800b", "cannot be stored"),
         ("quantity", "", "Say how many"),
@@ -37,8 +37,8 @@ def test_fields_of_white_space_only_say_nothing() -> None:
         ("quantity", "٣", "whole number from 0"),
         ("quantity", str(MAX_QUANTITY + 1), "whole number from 0"),
         ("quantity", "9" * 5_000, "whole number from 0"),
-        ("unit", "u" * 41, "40 are the most"),
-        ("location", "l" * 201, "200 are the most"),
+        ("unit", "u" * 41, "the limit is 40"),
+        ("location", "l" * 201, "the limit is 200"),
         ("reorder_level", "few", "whole number from 0"),
     ],
 )

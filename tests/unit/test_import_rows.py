@@ -78,9 +78,9 @@ def test_a_number_that_could_be_misread_is_refused(cell: str, sentence: str) -> 
         ("name,unit\na,b,c", "line 2: 3 cells, but the header has 2"),
         ("name,unit\n,kg", "line 2, name: The name is missing"),
         ("code,qty\n,3", "line 2: There is neither a name nor a code"),
-        ("name\n" + "n" * 201, "201 characters; 200 are the most"),
+        ("name\n" + "n" * 201, "201 characters; the limit is 200"),
         ("name\na\0b", "There is a character that cannot be stored"),
-        ("name,qty\nname,qty", "line 2: This is the header once more"),
+        ("name,qty\nname,qty", "line 2: This is the header again"),
         ("name;code\na;4,00638E+12", "a number that a spreadsheet has rounded"),
     ],
 )

@@ -29,7 +29,7 @@ class NoSuchAccount(AccountError):
     """The account has been deleted, maybe at this moment."""
 
     def __init__(self) -> None:
-        super().__init__("There is no such account any more.")
+        super().__init__("This account no longer exists.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ async def add_account(source: Source, name: str, role: str, password: str | None
     try:
         (row,) = await fetch_all(source, "add_account", name=name, role=role, password_hash=kept)
     except psycopg.errors.UniqueViolation as error:
-        raise AccountError(f"There is an account called {name} already.", "name") from error
+        raise AccountError(f"There is already an account called {name}.", "name") from error
     return Account.of(row)
 
 
@@ -88,7 +88,7 @@ async def change_password(source: Source, principal: Principal, old: str, new: s
     async with transaction(source) as connection:
         account = (await hold(connection, account_id))[account_id]
         if not is_right or account["password_hash"] != before:
-            raise AccountError("This is not your password.", "old")
+            raise AccountError("This is not your current password.", "old")
         await execute(connection, "set_password", id=account_id, password_hash=kept)
         await execute(connection, "close_sessions_of_account", account_id=account_id, kept=principal.session_id)
 
@@ -144,9 +144,9 @@ def checked_name(name: str) -> str:
     if not name:
         raise AccountError("Give the account a name.", "name")
     if len(name) > LONGEST_NAME:
-        raise AccountError(f"The name has {len(name)} characters; {LONGEST_NAME} are the most.", "name")
+        raise AccountError(f"The name has {len(name)} characters; the limit is {LONGEST_NAME}.", "name")
     if not name.isprintable():
-        raise AccountError("The name has characters that cannot be seen.", "name")
+        raise AccountError("The name has invisible characters.", "name")
     return name
 
 
@@ -167,4 +167,4 @@ async def _keep_an_admin(
     counts = account["role"] == Role.ADMIN.label and (account["password_hash"] is not None or without_password)
     (others,) = await fetch_all(connection, "others", id=account_id, without_password=without_password)
     if counts and not others["admins"] and not (may_be_last and not others["accounts"]):
-        raise AccountError(f"{account['name']} is the only admin who can sign in: let somebody else be one first.")
+        raise AccountError(f"{account['name']} is the only admin who can sign in: make somebody else an admin first.")

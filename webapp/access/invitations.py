@@ -10,7 +10,7 @@ from webapp.postgres.statements import Row, execute, fetch_one, transaction
 from webapp.roles import Role
 
 LAST = timedelta(days=3)
-USED_UP = "This invitation was used before, or is too old. Ask for another one."
+USED_UP = "This invitation has been used, or is too old. Ask for a new one."
 
 
 async def invite(source: Source, account_id: int | None = None, made_by: int | None = None) -> str:

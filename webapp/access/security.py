@@ -87,7 +87,7 @@ class Security:
     def _check(self, scope: Scope) -> None:
         """Raise HTTPException for a request that is not for us."""
         if _is_heavy(scope):
-            text = f"{MAX_HEADERS} headers and {MAX_HEADER_BYTES} bytes are the most."
+            text = f"The limit is {MAX_HEADERS} headers and {MAX_HEADER_BYTES} bytes."
             raise HTTPException(431, text)
         headers = Headers(scope=scope)
         host = _authority(_only(headers, "host"))
@@ -182,7 +182,7 @@ def _max_bytes(scope: Scope) -> int:
 
 
 def _too_large(max_bytes: int) -> HTTPException:
-    return HTTPException(413, f"The request is too large: {max_bytes} bytes are the most.")
+    return HTTPException(413, f"The request is too large: the limit is {max_bytes} bytes.")
 
 
 def _bounded(receive: Receive, max_bytes: int) -> Receive:

@@ -20,7 +20,7 @@ async def add_token(source: Source, account_id: int | None, label: str, days: in
     """Return a new token, which nobody can find out later. Raises `AccountError`."""
     token, label = PREFIX + new_token(), checked_label(label)
     if not account_id:
-        raise AccountError("A token is an account's: make one first.", "label")
+        raise AccountError("A token belongs to an account: create one first.", "label")
     if not 1 <= days <= MOST_DAYS:
         raise AccountError(f"A token lasts from 1 to {MOST_DAYS} days.", "days")
     values = {"label": label, "may_write": may_write, "lasts": timedelta(days=days), "most": MOST_OF_ACCOUNT}
@@ -50,7 +50,7 @@ async def remove_token(source: Source, token_id: int, account_id: int | None = N
     """Remove a token, of whatever account if none is named; its sockets are closed. Raises `AccountError`."""
     rows = await fetch_all(source, "remove_token", id=token_id, account_id=account_id) if token_id <= MAX_ID else []
     if not rows:
-        raise AccountError("There is no such token any more.")
+        raise AccountError("This token no longer exists.")
 
 
 async def remove_tokens(source: Source, account_id: int | None) -> None:

@@ -28,20 +28,20 @@ IfNoneMatch = Annotated[
 EVERYWHERE = (400, 401, 413, 422, 429, 431, 500, 503)
 WRITING = (403,)
 MEANINGS = {
-    304: "It is the version that you have.",
+    304: "You have the current version.",
     400: "The host name is not served here, or the body is not JSON.",
-    401: "There are accounts, and no token was sent that is worth something.",
-    403: "It takes another role or a token to write, or the request comes from a page of another site.",
+    401: "There are accounts, and no valid token was sent.",
+    403: "Your role or token may not do this, or the request comes from a page of another site.",
     404: "There is no such item.",
     409: "The stock does not allow it; `type` says why, and nothing was changed.",
-    410: "Nothing goes on from this cursor: start without one.",
-    412: "The item is another version now; `current` has it, and nothing was changed.",
+    410: "This cursor can no longer be followed: start without one.",
+    412: "The item has changed since; `current` is what it is now, and nothing was changed.",
     413: "The request is too large.",
     415: "The body is not sent as application/json.",
     422: "Something is not as documented here; `errors` says what. Or the Idempotency-Key came with another request.",
     429: "Too many requests from you or your address; try again after `Retry-After` seconds.",
-    431: "More or larger headers than are read.",
-    500: "A defect of the server.",
+    431: "Too many headers, or too large ones.",
+    500: "An error of the server.",
     503: "The database is away or busy; try again after `Retry-After` seconds.",
 }
 HEADERS: dict[str, dict[str, Any]] = {
@@ -49,7 +49,7 @@ HEADERS: dict[str, dict[str, Any]] = {
     "Location": {"description": "Its address.", "required": True, "schema": {"type": "string", "pattern": "/api/"}},
     "Link": {"description": 'The address of `next`, with rel="next".', "schema": {"type": "string"}},
     "Idempotency-Replayed": {
-        "description": "`true`: this was done before, and is the answer of then.",
+        "description": "`true`: this was done before, and the answer is the one given then.",
         "schema": {"type": "string", "enum": ["true"]},
     },
     "WWW-Authenticate": {"description": "`Bearer`.", "schema": {"type": "string"}},
@@ -57,12 +57,12 @@ HEADERS: dict[str, dict[str, Any]] = {
 }
 HEADERS_OF = {304: ["ETag"], 412: ["ETag"], 401: ["WWW-Authenticate"]}
 HEADERS_OF |= {status: ["Retry-After"] for status in (409, 429, 503)}
-TOKEN = {"type": "http", "scheme": "bearer", "description": "An API token, which each makes at /account/tokens."}
+TOKEN = {"type": "http", "scheme": "bearer", "description": "An API token, created at /account/tokens."}
 RAISED = (items.NoSuchItem, items.NotEnough, items.TooMuch, items.NameTaken, items.CodeTaken, items.Busy)
 REPLAYED = {"200", "201", "404", "409", "412"}
 DESCRIPTION = """\
-Items and what happens to them, as JSON. Errors are problem details (RFC 9457): `type` names the kind, further members
-have the facts. A POST with an `Idempotency-Key` can be sent again until it is answered: it is done once.
+Items and what happens to them, as JSON. Errors are problem details (RFC 9457): `type` names the kind, other members
+carry the facts. A POST with an `Idempotency-Key` can be sent again until it is answered: it is done only once.
 
 Quantities are whole numbers up to 9223372036854775807. JavaScript loses digits beyond 9007199254740991 (2^53 - 1):
 there, read them with a parser that knows BigInt.
@@ -148,6 +148,8 @@ def describe(routes: Sequence[BaseRoute], root: str) -> dict[str, Any]:
         servers=[{"url": root}] if root else None,
     )
     document["x-problem-types"] = _problem_types(root)
+    document["components"]["securitySchemes"] = {"token": TOKEN}
+    document["security"] = [{"token": []}, {}]  # where there are no accounts, none is needed
     schemas = document["components"]["schemas"]
     schemas[ProblemDetails.__name__] = ProblemDetails.model_json_schema()
     for unused in ("HTTPValidationError", "ValidationError"):

@@ -118,7 +118,7 @@ def _ask_password() -> str:
         return sys.stdin.readline().rstrip("\r\n")
     password = getpass.getpass("Password: ")
     if password != getpass.getpass("The same again: "):
-        raise AccountError("The two are not the same.")
+        raise AccountError("The two passwords are not the same.")
     return password
 
 

@@ -30,7 +30,7 @@ class NoSuchImport(StockError):
     """The file was applied, or forgotten after its hour."""
 
     def __str__(self) -> str:
-        return "This import is not there any more: it was applied, or it waited for more than an hour."
+        return "This import is no longer there: it was applied, or it waited for more than an hour."
 
 
 class ChangedMeanwhile(StockError):

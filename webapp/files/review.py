@@ -22,10 +22,10 @@ REASONS = {
     "other code": "The item of this name has another code: {other}.",
     "name taken": "Another item is called “{other}” now. Rename that one first, in an import of its own.",
     "no name": "No item has this code; a new one needs a name.",
-    "no quantity": "No item is called so; a new one needs a quantity.",
-    "not there": "No item is called so; nothing can be taken from it.",
+    "no quantity": "There is no item of this name; a new one needs a quantity.",
+    "not there": "There is no item of this name to take from.",
     "too few": "Only {other} are in stock.",
-    "too many": f"The quantity would pass {MAX_QUANTITY}.",
+    "too many": f"The quantity would exceed {MAX_QUANTITY}.",
 }
 COLUMNS_OF_REASONS = {"name twice": "name", "code twice": "code", "other code": "code", "name taken": "name"}
 COLUMNS_OF_REASONS |= {"no name": "name", "no quantity": "quantity", "not there": "delta"}

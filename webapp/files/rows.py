@@ -78,7 +78,7 @@ class Sheet:
 
     def _row(self, line: int, cells: list[str]) -> Row | Problem:
         if cells == self._header:
-            return Problem(line, "", "This is the header once more; leave it out.")
+            return Problem(line, "", "This is the header again; leave it out.")
         width = len(self._header)
         if len(cells) < width or any(map(trim, cells[width:])):
             return Problem(
@@ -104,7 +104,7 @@ class Sheet:
             read = ", ".join(map(trim, self._header))[:100]
             raise UnreadableFile(f"This line must name the columns, such as: name,quantity. It says: {read}", line)
         if {"quantity", "delta"} <= set(self.columns):
-            raise UnreadableFile("One column is the quantity and one its change: one of them must go.", line)
+            raise UnreadableFile("One column is the quantity and one its change: remove one of them.", line)
 
 
 def _known(header: list[str]) -> int:
@@ -132,7 +132,7 @@ def _text(column: str, text: str) -> str | None:
     if storable(text) != text:
         raise BadCell("There is a character that cannot be stored.")
     if len(text) > TEXT_LIMITS[column]:
-        raise BadCell(f"{len(text)} characters; {TEXT_LIMITS[column]} are the most.")
+        raise BadCell(f"{len(text)} characters; the limit is {TEXT_LIMITS[column]}.")
     if column == "name" and not text:
         raise BadCell("The name is missing.")
     if column == "code" and _ROUNDED.fullmatch(text):

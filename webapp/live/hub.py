@@ -123,7 +123,7 @@ class Hub:
         return len(self._pages)
 
     def count_views(self) -> tuple[int, int]:
-        """Count the views that somebody looks at, and those that are kept for who returns."""
+        """Count the views that somebody looks at, and those that are kept for those who return."""
         views = list(self._views())
         watched = sum(1 for view in views if view.watchers)
         return watched, len(views) - watched

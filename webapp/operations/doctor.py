@@ -64,7 +64,7 @@ def _examine_port(settings: Settings) -> Finding:
         listen(settings.host, settings.port).close()
     except SetupError as error:
         with suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{settings.port}/healthz", timeout=1):
-            return Finding("ok", f"port {settings.port} is served, as it seems by us")
+            return Finding("ok", f"port {settings.port} is in use, apparently by this program")
         return failure(error, "Stop what uses it, or set PORT to another.")
     return Finding("ok", f"port {settings.port} is free")
 

@@ -49,10 +49,10 @@ def _examine_accounts(connection: psycopg.Connection[Any], settings: Settings) -
     if connection.execute(readable).fetchone() != (True,):
         return  # that something is missing is told already
     has_accounts = connection.execute("SELECT FROM public.inventory_accounts LIMIT 1").rowcount
-    what = "whoever reaches it may change the stock" if settings.is_open else "nobody may come in"
+    what = "anyone who can reach it may change the stock" if settings.is_open else "nobody may come in"
     yield _unless(
         not has_accounts and (settings.open_to_all or not settings.is_open),
-        "who has an account may sign in" if has_accounts else f"there are no accounts: {what}",
+        "everyone with an account may sign in" if has_accounts else f"there are no accounts: {what}",
         ("warn", f"there are no accounts: {what}", "live-inventory account add NAME --role admin"),
     )
 
@@ -82,7 +82,7 @@ def _examine_server(facts: dict[str, Any]) -> Iterator[Finding]:
     )
     yield _unless(
         facts["fsync"] == "off",
-        "it writes to the disk what it has committed",
+        "it writes what it commits to the disk",
         ("fail", "fsync is off: a crash loses the database", "ALTER SYSTEM SET fsync = on; then reload."),
     )
     yield _unless(

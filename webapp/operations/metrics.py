@@ -35,7 +35,7 @@ _GAUGES: tuple[Family, ...] = (
     ),
     (
         "views",
-        "Live views: those that somebody looks at, and those kept for who returns.",
+        "Live views: those that somebody looks at, and those kept for those who return.",
         "state",
         {"watched": "views_watched", "kept": "views_kept"},
     ),

@@ -41,7 +41,7 @@ async def sign_in(request: Request, pool: PoolOfApp, pieces: PiecesOfApp) -> Res
         return response
     token = await sessions.sign_in(pool, name, fields.get("password", ""), device_of(request), token_of(request))
     if token is None:
-        return _sign_in(pieces, place, name=name, error="Name and password do not fit together.", status=401)
+        return _sign_in(pieces, place, name=name, error="Wrong name or password.", status=401)
     await attempt.succeed(pool)
     return _signed_in(request, token, place)
 

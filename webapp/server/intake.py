@@ -81,7 +81,7 @@ class BoundedHttp(HttpToolsProtocol):
         self._idle_bytes += len(data)
         super().data_received(data)
         if self._idle_bytes > MAX_HEAD_BYTES:
-            self._refuse("431 Request Header Fields Too Large", f"{MAX_HEAD_BYTES} bytes are the most.")
+            self._refuse("431 Request Header Fields Too Large", f"The limit is {MAX_HEAD_BYTES} bytes.")
 
     def on_message_begin(self) -> None:
         """Let an answer be cut off: where the application only stops, uvicorn logs a defect of it."""

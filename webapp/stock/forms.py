@@ -45,7 +45,7 @@ async def read_fields(request: Request) -> dict[str, str]:
     except UnicodeDecodeError as error:
         raise HTTPException(400, "The text of this form is not UTF-8.") from error
     except ValueError as error:
-        raise HTTPException(400, f"This form has too many fields: {MAX_FIELDS} are the most.") from error
+        raise HTTPException(400, f"This form has too many fields: the limit is {MAX_FIELDS}.") from error
     return dict(fields)
 
 
@@ -117,7 +117,7 @@ class ItemForm:
         if storable(text) != text:
             self.errors[name] = f"{LABELS[name]} has characters that cannot be stored."
         elif len(text) > TEXT_LIMITS[name]:
-            self.errors[name] = f"{LABELS[name]} has {len(text)} characters; {TEXT_LIMITS[name]} are the most."
+            self.errors[name] = f"{LABELS[name]} has {len(text)} characters; the limit is {TEXT_LIMITS[name]}."
         return text or None
 
     def _number(self, name: str) -> int | None:

@@ -72,7 +72,7 @@ class NoSuchItem(StockError):
     item_id: int
 
     def __str__(self) -> str:
-        return "This item is not in the inventory any more."
+        return "This item is no longer in the inventory."
 
 
 @dataclass
@@ -99,7 +99,7 @@ class NotEnough(StockError):
 
 @dataclass
 class TooMuch(StockError):
-    """The quantity would pass what a bigint holds."""
+    """The quantity would exceed what a bigint holds."""
 
     name: str
 

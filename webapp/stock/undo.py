@@ -33,11 +33,11 @@ async def _lock_change(connection: Connection, change_id: int) -> Row:
     await execute(connection, "lock_change", id=change_id)
     change = await fetch_one(connection, "change_to_undo", id=change_id, hours=UNDO_HOURS)
     if change is None:
-        raise CannotUndo("There is no such change, or it is too old to be kept.")
+        raise CannotUndo("There is no such change, or it is no longer kept.")
     if change["is_undone"]:
-        raise CannotUndo("This change has been undone already.")
+        raise CannotUndo("This change has already been undone.")
     if change["is_cut_off"] and change["operation"] != "delete":
-        raise CannotUndo("All items were removed since.")
+        raise CannotUndo("All items have been removed since.")
     if change["is_old"]:
         raise CannotUndo(f"Only changes of the last {UNDO_HOURS} hours can be undone.")
     return change
@@ -46,7 +46,7 @@ async def _lock_change(connection: Connection, change_id: int) -> Row:
 async def _undo_insert(connection: Connection, change: Row) -> None:
     item = await _item_of(connection, change)
     if item.version != change["version"]:
-        raise CannotUndo(f"“{item.name}” was changed since it was added. Delete it if it shall go.")
+        raise CannotUndo(f"“{item.name}” was changed since it was added. Delete it instead.")
     await execute(connection, "delete_item", id=item.id)
 
 
@@ -83,4 +83,4 @@ async def _item_of(connection: Connection, change: Row) -> Item:
     try:
         return await lock_item(connection, change["item_id"])
     except NoSuchItem as error:
-        raise CannotUndo("The item was deleted since. Undo that first.") from error
+        raise CannotUndo("The item has been deleted since. Undo that first.") from error
