@@ -5,9 +5,14 @@ import asyncio
 import pytest
 from websockets.frames import Frame, Opcode
 from websockets.protocol import Protocol
+from websockets.utils import apply_mask
 
 from tests.unit.wire import Connected, masked
+from webapp.sockets.client import MAX_FRAMES
 from webapp.sockets.peer import MAX_BYTES_AT_ONCE, PING_TICKS
+from webapp.sockets.reading import Reading
+
+LIKE_A_PONG = bytes((0x8A ^ ord("H"), 0x80 ^ ord("i"), 0, 0))  # a mask by which a message looks so
 
 
 async def test_the_closing_handshake_is_waited_for_within_limits(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -45,6 +50,43 @@ async def test_who_does_not_answer_a_ping_is_closed() -> None:
     assert behind.written() == [], "there is another limit for that"
     for connected in (silent, alive, behind):
         connected.peer.connection_lost(None)
+
+
+async def test_answers_to_pings_need_no_parser_and_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[int | None] = []
+    begin = Reading.begin
+
+    def counted_begin(max_message_bytes: int | None) -> Reading:
+        begun.append(max_message_bytes)
+        return begin(max_message_bytes)
+
+    monkeypatch.setattr(Reading, "begin", counted_begin)
+    connected = Connected()
+    for _ in range(MAX_FRAMES):
+        connected.peer.data_received(masked(Opcode.PONG, b""))
+    assert (begun, connected.hearer.is_lost) == ([], False)
+    connected.peer.data_received(masked(Opcode.PONG, b""))
+    assert (connected.close_codes(), connected.hearer.is_lost) == ([1008], True)
+
+
+@pytest.mark.parametrize(
+    ("pieces", "codes"),
+    [
+        ((masked(Opcode.TEXT, b"H", fin=False), masked(Opcode.PONG, b""), masked(Opcode.CONT, b"i you")), []),
+        ((masked(Opcode.PONG, b"")[:3], masked(Opcode.PONG, b"")[3:], masked(Opcode.TEXT, b"Hi you")), []),
+        ((masked(Opcode.PONG, b"") + masked(Opcode.TEXT, b"Hi you"),), []),
+        ((b"\x8a\x84masked", b"up", masked(Opcode.TEXT, b"Hi you")), []),
+        ((b"\x81\x86" + LIKE_A_PONG, apply_mask(b"Hi you", LIKE_A_PONG)), []),
+        ((b"\x8a\x04bare",), [1002]),
+        ((b"\x0a\x80mask",), [1002]),
+    ],
+)
+async def test_pongs_are_understood_however_they_come(pieces: tuple[bytes, ...], codes: list[int]) -> None:
+    connected = Connected()
+    for piece in pieces:
+        connected.peer.data_received(piece)
+    assert connected.close_codes() == codes
+    assert connected.hearer.texts == ([] if codes else ["Hi you"])
 
 
 async def test_those_who_came_at_different_moments_are_pinged_at_few() -> None:

@@ -20,6 +20,7 @@ CLOSE_LIMIT_S = 10.0
 INTERNAL_ERROR = 1011
 PING_TICKS = 20  # in an interval
 PING = Frame(Opcode.PING, b"").serialize(mask=False)
+PONG, PONG_BYTES = b"\x8a\x80", 6  # how one begins that holds nothing, and with its mask
 NO_FILE = -1  # nothing can be written to it
 MAX_UNSENT_BYTES = 16 * 1024  # what the kernel may hoard for a client: old states, to be read before the newest
 USER_TIMEOUT_MS = 40_000
@@ -113,6 +114,9 @@ class Peer(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Understand bytes, wherever in a frame they end; of a client that is to go, only the first."""
         self._is_silent = False
+        if self._reading is None and _is_pong(data):
+            self._receive_pong()
+            return
         for start in range(0, len(data), MAX_BYTES_AT_ONCE):
             reading = self._take_reading()
             self._act(reading, reading.frames(data[start : start + MAX_BYTES_AT_ONCE]))
@@ -162,6 +166,14 @@ class Peer(asyncio.Protocol):
             self.close(refusal.code, refusal.reason)
         else:
             self._settle(reading)
+
+    def _receive_pong(self) -> None:
+        """Count the answer to a ping, all that most clients ever say; a parser for it would cost 80 times as much."""
+        try:
+            if self._client is not None:
+                self._client.spend_frame()
+        except Refusal as refusal:
+            self.close(refusal.code, refusal.reason)
 
     def _receive(self, reading: Reading, frame: Frame) -> None:
         """Hand messages on; control frames are the parser's business. Raises `Refusal`."""
@@ -237,6 +249,11 @@ class Peer(asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
         self._timer = asyncio.get_running_loop().call_later(seconds, act, *arguments)
+
+
+def _is_pong(data: bytes) -> bool:
+    """Whether this is one pong as browsers and libraries answer `PING`: masked, and with nothing in it."""
+    return len(data) == PONG_BYTES and data.startswith(PONG)
 
 
 def _set_options(connected: socket.socket) -> None:
