@@ -1,6 +1,6 @@
 """The application on a real socket: in a thread of the test's process, so that tests can count what it does."""
 
-import asyncio
+import signal
 import socket
 import threading
 from collections.abc import Iterator
@@ -17,13 +17,6 @@ from webapp.server.serving import WEBSOCKETS, intake
 from webapp.settings import Settings
 
 
-class _Server(DrainingServer):
-    async def main_loop(self) -> None:
-        """Look a hundred times a second whether to end: uvicorn looks ten times, and hundreds of tests wait for it."""
-        while not await self.on_tick(0):  # noqa: ASYNC110 - what is asked is a flag
-            await asyncio.sleep(0.01)
-
-
 class LiveServer:
     """A server that accepts connections; `stop` ends it as a restart does."""
 
@@ -34,7 +27,7 @@ class LiveServer:
         self.socket_url = f"ws://127.0.0.1:{self.port}"
         options = WEBSOCKETS | ({} if hand_off else {"ws": "websockets-sansio"}) | options
         config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=2, proxy_headers=False, **options)
-        self._server = _Server(config)
+        self._server = DrainingServer(config)
         self._thread = threading.Thread(target=self._server.run, args=([listening],), daemon=True)
 
     def start(self) -> None:
@@ -50,12 +43,12 @@ class LiveServer:
 
     def drain(self) -> None:
         """Begin to leave as a server does that is terminated."""
-        self._server.should_exit = True
+        self._server.handle_exit(signal.SIGTERM, None)
 
     def stop(self) -> None:
         """Close all connections and end."""
         self._server.is_hurried = True
-        self._server.should_exit = True
+        self.drain()
         self._thread.join(10)
         assert not self._thread.is_alive()
 

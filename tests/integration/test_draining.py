@@ -79,3 +79,10 @@ async def test_a_second_signal_ends_the_patience(database_url: str, monkeypatch:
         for page in pages:
             await page.wait_closed()
             assert page.close_code == 1012
+
+
+def test_a_signal_is_heard_at_once_and_not_looked_for(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(draining, "DATE_S", 3600)
+    with serve(database_url) as server:
+        pass
+    assert not server._thread.is_alive()

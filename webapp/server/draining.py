@@ -5,6 +5,9 @@ import random
 import signal
 import socket
 import time
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from types import FrameType
 
 import uvicorn
@@ -15,6 +18,7 @@ CLOSED_PER_S = 1_000  # so many pages a new process takes in without haste
 DRAIN_LIMIT_S = 5.0
 KEEP_ALIVE_GRACE_S = 0.5  # whoever sends a request in that time is told that it was the last on its connection
 SLICE_S = 0.02
+DATE_S = 1.0  # the age that the date in answers may have
 
 
 class DrainingServer(uvicorn.Server):
@@ -24,11 +28,24 @@ class DrainingServer(uvicorn.Server):
     """
 
     is_hurried = False
+    _wake: Callable[[], object] | None = None
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Take note of a signal that ends the server."""
         self.is_hurried = self.is_hurried or sig == signal.SIGINT
         super().handle_exit(sig, frame)
+        if self._wake is not None:
+            self._wake()
+
+    async def main_loop(self) -> None:
+        """Keep the date until a signal comes, for which uvicorn looks ten times a second."""
+        signalled = asyncio.Event()
+        self._wake = partial(asyncio.get_running_loop().call_soon_threadsafe, signalled.set)
+        while not await self.on_tick(0):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(DATE_S):
+                    await signalled.wait()
+        self._wake = None
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Accept nobody, let go of everybody, and end."""
