@@ -20,4 +20,4 @@ SELECT current_setting('server_version_num')::integer / 10000 AS major,
        (SELECT min(pid) FROM pg_stat_activity
          WHERE state LIKE 'idle in transaction%%' AND clock_timestamp() - state_change > '1 min') AS idle_pid,
        coalesce(pg_total_relation_size(to_regclass('public.inventory_changes')), 0) AS log_bytes,
-       clock_timestamp() AS now;
+       extract(EPOCH FROM clock_timestamp())::float8 AS now;

@@ -14,7 +14,7 @@ from webapp.access import accounts, sessions, tokens
 from webapp.access.accounts import AccountError
 from webapp.access.invitations import invite
 from webapp.commands import Commands
-from webapp.postgres.database import Connection, prepare
+from webapp.postgres.database import Connection, configure, dedicated_conninfo, prepare
 from webapp.roles import GIVEN_ROLES, Role
 from webapp.settings import SetupError, load_settings
 
@@ -128,9 +128,14 @@ def run(act: Callable[..., Awaitable[str]], *arguments: argparse.Namespace) -> N
         sys.stdout.write(asyncio.run(_connected(prepare(load_settings()).url, act, *arguments)))
     except AccountError as error:
         raise SetupError(str(error)) from error
+    except psycopg.OperationalError as error:
+        raise SetupError(f"The database does not do it: {str(error).partition(chr(10))[0]}") from error
 
 
 async def _connected(url: str, act: Callable[..., Awaitable[T]], *arguments: argparse.Namespace) -> T:
-    connection = await psycopg.AsyncConnection[dict[str, Any]].connect(url, autocommit=True, row_factory=dict_row)
+    connection = await psycopg.AsyncConnection[dict[str, Any]].connect(
+        dedicated_conninfo(url, "live-inventory account"), autocommit=True, row_factory=dict_row
+    )
     async with connection:
+        await configure(connection)
         return await act(connection, *arguments)

@@ -91,7 +91,7 @@ def simulate(options: argparse.Namespace) -> None:
     closing = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: closing.set())
-    with psycopg.connect(url, autocommit=True, prepare_threshold=None) as connection:
+    with psycopg.connect(url, autocommit=True, client_encoding="utf8", prepare_threshold=None) as connection:
         shop = Shop(connection)
         there = shop.count_items()
         if there and not options.yes:

@@ -83,8 +83,9 @@ def parameters_of(conninfo: str) -> dict[str, Any]:
 
 
 def dedicated_conninfo(url: str, name: str) -> str:
-    """Return connection parameters with our time limits and the application name that the log shows."""
-    return make_conninfo(url, application_name=name, **_OPTIONS)
+    """Return connection parameters with our time limits, and the application name that the log shows."""
+    # Another encoding, which the role or the environment may prefer, cannot write every name.
+    return make_conninfo(url, application_name=name, client_encoding="UTF8", **_OPTIONS)
 
 
 @asynccontextmanager
@@ -98,7 +99,7 @@ async def open_pool(database: Database, max_size: int = 8) -> AsyncIterator[Pool
         max_size=max_size,
         timeout=CONNECTION_LIMIT_S,
         reconnect_timeout=0,
-        configure=_configure,
+        configure=configure,
         open=False,
     )
     await pool.open()
@@ -108,10 +109,12 @@ async def open_pool(database: Database, max_size: int = 8) -> AsyncIterator[Pool
         await pool.close(timeout=2)
 
 
-async def _configure(connection: Connection) -> None:
+async def configure(connection: Connection) -> None:
+    """Bound what a connection waits for, and let what the role prefers elsewhere do no harm."""
     await connection.execute(
         "SELECT set_config('lock_timeout', %s, FALSE), set_config('statement_timeout', %s, FALSE),"
-        " set_config('jit', 'off', FALSE)",
+        " set_config('jit', 'off', FALSE), set_config('datestyle', 'ISO', FALSE),"  # psycopg reads no other
+        " set_config('default_transaction_isolation', 'read committed', FALSE)",
         [LOCK_LIMIT, STATEMENT_LIMIT],
     )
 
