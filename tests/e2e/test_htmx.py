@@ -65,8 +65,7 @@ def test_pages_that_lose_their_server_together_come_back_one_after_the_other(pup
         eventually_in(puppet.page, lambda number=number: len(puppet.sockets) == number)  # type: ignore[misc]
     waits = [ms for ms in puppet.page.evaluate("window.waits") if ms and ms > 200]
     assert len(set(waits)) == len(waits) == 20, "each chooses at random"
-    assert 210 <= min(waits) < 260
-    assert 340 < max(waits) <= 390
+    assert 210 <= min(waits) < max(waits) - 60 <= 330, "and not all nearly the same"
 
 
 @pytest.fixture

@@ -86,7 +86,7 @@ def test_serve_says_where_the_page_is_and_for_whom_once_it_can_be_opened(databas
             assert answer.status == 200
         assert "psql" in server.next_line()
         assert re.match(r"PostgreSQL \d+\.\d+.*; 1 process; history of 30 days$", server.next_line())
-        assert "There are no accounts: whoever reaches it may change the stock" in server.next_line()
+        assert "There are no accounts: anyone who can reach it may change the stock" in server.next_line()
 
 
 def test_ctrl_c_ends_it_although_pages_are_open(database_url: str, tmp_path: Path) -> None:
