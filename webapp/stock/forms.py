@@ -124,7 +124,9 @@ class ItemForm:
         text = trim(self.values[name])
         number = whole_number(text, MAX_QUANTITY)
         if text and number is None:
-            self.errors[name] = f"{LABELS[name]} is a whole number from 0 to {MAX_QUANTITY}."
+            is_too_large = text.isascii() and text.isdigit()
+            range_ = f"at most {MAX_QUANTITY}" if is_too_large else "a whole number, 0 or more"
+            self.errors[name] = f"{LABELS[name]} is {range_}."
         return number
 
 
