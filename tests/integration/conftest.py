@@ -2,7 +2,7 @@
 
 import logging
 import secrets
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import httpx
 import psycopg
@@ -13,6 +13,8 @@ from psycopg.conninfo import make_conninfo
 from tests.accounts import PASSWORD, as_browser, make_account, on, token_for, wait_until_closed
 from tests.server import LiveServer, serve
 from webapp.access import accounts
+from webapp.live import item_list, tallies, tally
+from webapp.postgres.database import Database, Pool, open_pool
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +55,23 @@ def stranger(admin_url: str) -> Iterator[str]:
 def no_items(shared: psycopg.Connection) -> None:
     """Empty the shared inventory, where a test counts what is in it."""
     shared.execute("DELETE FROM inventory")
+
+
+@pytest.fixture
+async def pool(shared_url: str) -> AsyncIterator[Pool]:
+    """Connections to the shared database."""
+    async with open_pool(Database(shared_url, shared_url)) as pool:
+        yield pool
+
+
+@pytest.fixture
+def small_lists(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages of three rows, and so few numbers kept that searches are done in every way there is."""
+    monkeypatch.setattr(item_list, "PAGE_ROWS", 3)
+    monkeypatch.setattr(item_list, "MARGIN_ROWS", 2)
+    monkeypatch.setattr(item_list, "NEAR", 10)
+    for module in (tallies, tally):
+        monkeypatch.setattr(module, "KEPT_IDS", 8)
 
 
 @pytest.fixture

@@ -2,100 +2,28 @@
 
 import random
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
 
 import psycopg
 import pytest
-from psycopg.rows import dict_row
 
-from webapp.live import item_list, tallies, tally
-from webapp.live.changes import Change, Changes, Touch
+from tests.random_stock import LETTERS, Chance, Feed, counted, delete, insert, random_view, update
+from webapp.live import tally
+from webapp.live.changes import Changes, Touch
 from webapp.live.item_list import ItemList
 from webapp.live.matching import Matcher
 from webapp.live.pieces import Pieces
-from webapp.live.tallies import Tallies
 from webapp.live.tally import Tally
 from webapp.live.window import Stretch, Window
-from webapp.postgres.database import Database, Pool, fetch, open_pool
-from webapp.postgres.queries import QUERIES, filled, ordered
+from webapp.postgres.database import Pool, fetch
+from webapp.postgres.queries import filled, ordered
 from webapp.rendering import Renderer
 from webapp.settings import Settings
-from webapp.stock.views import ALL_ITEMS, SORTS, View
 
-LETTERS = ["a", "A", "b", "Ä", "ä", "ß", "ς", "σ", "İ", "%", "_", "\\", "🍏", "é", "e\u0301", "0"]
-COLUMNS = ("name", "quantity", "unit", "location", "reorder_level", "code")
-Chance = random.Random
-
-
-@pytest.fixture(autouse=True)
-def _small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pages of three rows, and so few numbers kept that searches are done in every way there is."""
-    monkeypatch.setattr(item_list, "PAGE_ROWS", 3)
-    monkeypatch.setattr(item_list, "MARGIN_ROWS", 2)
-    monkeypatch.setattr(item_list, "NEAR", 10)
-    for module in (tallies, tally):
-        monkeypatch.setattr(module, "KEPT_IDS", 8)
-
-
-@pytest.fixture
-async def pool(shared_url: str) -> AsyncIterator[Pool]:
-    async with open_pool(Database(shared_url, shared_url)) as pool:
-        yield pool
-
-
-def random_item(chance: Chance) -> dict[str, object]:
-    def text(*otherwise: str | None) -> str | None:
-        return chance.choice(["".join(chance.choices(LETTERS, k=chance.randrange(1, 4))), *otherwise])
-
-    values = (text(), chance.randrange(4), text(None), chance.choice("Aä"), chance.choice([None, 1, 3]), text(None))
-    return dict(zip(COLUMNS, values, strict=True))
-
-
-def random_view(chance: Chance) -> View:
-    return View(
-        q=chance.choice(["", chance.choice(LETTERS)]),
-        sort=chance.choice(["", "-"]) + chance.choice(SORTS),
-        low=chance.random() < 0.2,
-        location=chance.choice(["", "", "", "A"]),
-        page=chance.choice([1, 1, 2, 3, 9]),
-    )
-
-
-def insert(database: psycopg.Connection, chance: Chance) -> None:
-    database.execute(
-        "INSERT INTO inventory (name, quantity, unit, location, reorder_level, code) VALUES (%(name)s, %(quantity)s,"
-        " %(unit)s, %(location)s, %(reorder_level)s, %(code)s) ON CONFLICT DO NOTHING",
-        random_item(chance),
-    )
-
-
-def update(database: psycopg.Connection, chance: Chance) -> None:
-    column = chance.choice(COLUMNS)
-    statement = f"UPDATE inventory SET {column} = %s WHERE id = (SELECT id FROM inventory ORDER BY random() LIMIT 1)"
-    try:
-        database.execute(statement.encode(), [random_item(chance)[column]])
-    except psycopg.errors.UniqueViolation:
-        insert(database, chance)
-
-
-def delete(database: psycopg.Connection, chance: Chance) -> None:
-    database.execute("DELETE FROM inventory WHERE id = (SELECT id FROM inventory ORDER BY random() LIMIT 1)")
-
-
-def changes_since(database: psycopg.Connection, cursor: object) -> Changes:
-    with database.cursor(row_factory=dict_row) as reader:
-        rows = reader.execute(QUERIES["changes_since"], {"cursor": cursor, "limit": 100}).fetchall()
-    return Changes(tuple(Change.from_row(row) for row in rows if row["id"] is not None))
-
-
-async def counted(pool: Pool) -> Tallies:
-    """Return tallies of now, the total among them: with it a view knows which part of all matches."""
-    counts = Tallies(pool)
-    await counts.figures(await counts.of(ALL_ITEMS))
-    return counts
+pytestmark = pytest.mark.usefixtures("small_lists")
 
 
 async def touches(
@@ -111,10 +39,10 @@ async def touches(
         shown = [ItemList(random_view(chance), pool, counts, pieces) for _ in range(12)]
         for each in shown:
             await each.load(Touch.ALL)
-        row = database.execute("SELECT pg_current_snapshot()::text").fetchone()
+        feed = Feed(database)
         for _ in range(chance.choice([1, 1, 3])):
             chance.choice([insert, update, delete])(database, chance)
-        changes = changes_since(database, row[0] if row else None)
+        changes = feed.changes()
         for each in shown[::2]:
             await each.load(Touch.ALL)  # what is there already, counted by what was told before
         for each_count in counts:

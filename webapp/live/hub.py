@@ -62,6 +62,7 @@ class Hub:
         self.tallies = Tallies(pool)
         self.summary_source = Summary(self.tallies, self.history, pieces)
         self._turns = asyncio.Semaphore(max(1, pool.max_size // 2))
+        self._beside = asyncio.Semaphore(1)
         self._summary = self._live_view(self.summary_source)
 
     async def follow(self) -> None:
@@ -194,6 +195,12 @@ class Hub:
             with self.refresh_time.time():
                 yield
 
+    @asynccontextmanager
+    async def _turn_beside(self) -> AsyncIterator[None]:
+        """One at a time, for no page waits for it."""
+        async with self._beside, self._turns:
+            yield
+
     def _source(self, view: Hashable) -> Source:
         match view:
             case View():
@@ -204,4 +211,4 @@ class Hub:
 
     def item_list(self, view: View) -> ItemList:
         """Return the source of a view's items."""
-        return ItemList(view, self._pool, self.tallies, self._pieces)
+        return ItemList(view, self._pool, self.tallies, self._pieces, self._turn_beside)

@@ -1,16 +1,22 @@
 """What the table shows live: the items of a view, one page of them."""
 
-from collections.abc import Collection, Iterable
+import asyncio
+import logging
+from collections.abc import Callable, Collection, Iterable
+from contextlib import AbstractAsyncContextManager, nullcontext
+from contextvars import Context
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
+
+import psycopg
 
 from webapp.live.changes import Changes, Touch
 from webapp.live.difference import Entry, Partial, Snapshot
 from webapp.live.pieces import Pieces
 from webapp.live.tallies import Tallies
 from webapp.live.tally import Tally
-from webapp.live.window import Order, Stretch, Window
+from webapp.live.window import Move, Order, Stretch, Window
 from webapp.postgres.database import Pool, fetch
 from webapp.postgres.queries import is_unique, ordered
 from webapp.rendering import build
@@ -20,36 +26,49 @@ from webapp.stock.views import ALL_ITEMS, PAGE_ROWS, View
 NEAR = 10_000  # items are looked at in the order of an index as soon as thousands that match are sorted
 MARGIN_ROWS = 50  # so many rows are kept before and after a page, to move in when others leave
 
+logger = logging.getLogger(__name__)
+
 
 class ItemList:
-    """The items of a view: one page of rows, the number of matches, the pager."""
+    """The items of a view: one page of rows, the number of matches, the pager.
 
-    def __init__(self, view: View, pool: Pool, tallies: Tallies, pieces: Pieces) -> None:
+    What it reads beside, while pages are told of changes, is read within a `turn_beside`.
+    """
+
+    def __init__(
+        self,
+        view: View,
+        pool: Pool,
+        tallies: Tallies,
+        pieces: Pieces,
+        turn_beside: Callable[[], AbstractAsyncContextManager[object]] = nullcontext,
+    ) -> None:
         self.view = view
         self._pool = pool
         self._tallies = tallies
         self._pieces = pieces
+        self._turn_beside = turn_beside
         self._tally: Tally | None = None
         self._listing: Listing | None = None
         self._window: Window | None = None
         self._items: dict[int, Item] = {}  # of the page, as far as they have not changed since
         self._entries: dict[Item, Entry] = {}
+        self._refilling: asyncio.Task[None] | None = None
+        self._moves_meanwhile: list[Move] = []
 
     async def load(self, touch: Touch) -> Snapshot:
         """Read, as far as it is needed, and render what is to be shown now."""
         known = await self._renewed(self._window) if self._window and touch is not Touch.ALL else None
         self._listing = known or await self.read(margin=MARGIN_ROWS)
+        if self._refilling is None and self._is_short():
+            self._refilling = asyncio.create_task(self._refill(), context=Context())
         return self.render(self._listing)
 
     async def read(self, *, margin: int = 0, certain: bool = True) -> "Listing":
         """Read the page of rows and a margin around it, after their number; `certain`: see `Tallies.figures`."""
-        tally = await self._find_tally()
-        matches = (await self._tallies.figures(tally, certain=certain)).items
-        stretch = Stretch.around(self._page(matches), matches, PAGE_ROWS, margin)
-        among_known = tally.ids is not None
-        rows = await self._rows(tally, stretch, matches)
+        matches = (await self._tallies.figures(await self._find_tally(), certain=certain)).items
+        self._window, rows = await self._look(matches, margin)
         self._items = {row["id"]: Item.from_row(row) for row in rows}
-        self._window = Window(self._order(tally), stretch, rows, among_known=among_known) if rows else None
         return self._list(self._ids(self._window, matches) if self._window else None, matches)
 
     def render(self, listing: "Listing") -> Snapshot:
@@ -72,6 +91,8 @@ class ItemList:
         if self._window is None or self._tally.figures is None:
             return Touch.ALL
         self._window.hear(moves.moves)
+        if self._refilling:
+            self._moves_meanwhile.extend(moves.moves)
         matches = self._tally.figures.items
         ids = self._ids(self._window, matches)
         if ids is None:
@@ -96,13 +117,44 @@ class ItemList:
         """Read what is not known of the page; None: it must be read anew."""
         if window.unplaced:
             window.place(await self._fetch(window.unplaced))
-        matches = (await self._tallies.figures(await self._find_tally())).items
+        tally = await self._find_tally()
+        matches = (tally.figures or await self._tallies.figures(tally)).items
         ids = self._ids(window, matches)
         if ids is None:
             return None
         if missing := [item_id for item_id in ids if item_id not in self._items]:
             await self._fetch(missing)
         return self._list(ids, matches)
+
+    def _is_short(self) -> bool:
+        """Whether a few more changes move in what is not known, or it is long ago that the matches were counted."""
+        if self._window is None or self._tally is None or self._tally.figures is None or self._listing is None:
+            return False
+        start, matches = (self._listing.page - 1) * PAGE_ROWS, self._listing.matches
+        return self._tallies.is_due(self._tally) or self._window.margin(start, PAGE_ROWS, matches) < MARGIN_ROWS // 2
+
+    async def _refill(self) -> None:
+        """Look anew beside: among a million items it takes longer than a page should wait for a change."""
+        window, self._moves_meanwhile = self._window, []
+        try:
+            async with self._turn_beside():
+                figures = await self._tallies.figures(await self._find_tally())
+                fresh, _ = await self._look(figures.items, MARGIN_ROWS)
+            if fresh and self._window is window:
+                fresh.hear(self._moves_meanwhile)
+                self._window = fresh
+        except (psycopg.Error, OSError) as error:
+            logger.warning("a view is read anew when it changes: %s", str(error).strip().partition("\n")[0])
+        finally:
+            self._refilling = None
+
+    async def _look(self, matches: int, margin: int) -> tuple[Window | None, list[dict[str, Any]]]:
+        """Read the rows of the page and a margin around it, and make a window of them if there are any."""
+        tally = await self._find_tally()
+        stretch = Stretch.around(self._page(matches), matches, PAGE_ROWS, margin)
+        among_known = tally.ids is not None
+        rows = await self._rows(tally, stretch, matches)
+        return Window(self._order(tally), stretch, rows, among_known=among_known) if rows else None, rows
 
     def _list(self, ids: Collection[int] | None, matches: int) -> "Listing":
         """List what is known of items; those that are not there any more will be told soon."""

@@ -49,9 +49,13 @@ class Tallies:
     async def figures(self, tally: Tally, *, certain: bool = True) -> Figures:
         """Return the figures as of all that was heard; or counted now, also where what was heard is not `certain`."""
         async with tally.counting:  # all who need them wait for one count
-            if certain and tally.figures and time.monotonic() - tally.counted_at < COUNT_AGAIN_S:
+            if certain and tally.figures and not self.is_due(tally):
                 return tally.figures
             return await self._count(tally)
+
+    def is_due(self, tally: Tally) -> bool:
+        """Whether it is so long ago that the items were counted that they are to be counted again."""
+        return time.monotonic() - tally.counted_at >= COUNT_AGAIN_S
 
     async def _count(self, tally: Tally) -> Figures:
         tally.begin_count()

@@ -3,6 +3,7 @@
 from bisect import bisect_left, insort
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import Any, NamedTuple, Self
 
 from webapp.live.changes import Change, Horizon, ItemState
@@ -181,6 +182,12 @@ class Window:
             self._narrow(max(0, skipped - margin), end + margin)
             skipped = start - self._before(matches)
         return [place[-1] for place in self._places[skipped : skipped + rows]]
+
+    def margin(self, start: int, rows: int, matches: int) -> float:
+        """Count the items that are known before or after a page, where the list goes on; the fewer of both."""
+        before = start - self._before(matches)
+        after = len(self._places) - before - rows
+        return min(before if self._first else inf, after if self._last else inf)
 
     def _before(self, matches: int) -> int:
         """How many items come before it in the list."""
