@@ -3,20 +3,10 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.e2e.conftest import open_live
+from tests.e2e.editing import QUANTITY, edit, next_beat, save
 from tests.e2e.test_accessibility import assert_accessible
 from tests.factories import make_item
 from tests.server import LiveServer, serve
-
-QUANTITY = '#rows td[data-field="quantity"]'
-
-
-def edit(page: Page, name: str = "apples") -> None:
-    page.get_by_role("button", name=f"Edit {name}").click()
-    expect(page.locator("#move-by")).to_be_focused()
-
-
-def save(page: Page) -> None:
-    page.get_by_role("button", name="Save").click()
 
 
 def test_the_dialog_edits_every_field_and_gives_the_focus_back(
@@ -66,28 +56,6 @@ def test_any_number_is_taken_or_put_with_a_reason(server: LiveServer, database: 
     page.locator("#move-by").fill("100")
     page.get_by_role("button", name="Put", exact=True).click()
     expect(page.locator(QUANTITY)).to_have_text("106")
-
-
-def test_typing_survives_whatever_happens_to_the_row(
-    server: LiveServer, database: psycopg.Connection, page: Page
-) -> None:
-    for name in ("apples", "bananas", "cherries"):
-        make_item(database, name=name, quantity=10)
-    open_live(page, f"{server.url}/?q=a")
-    edit(page)
-    page.locator("#edit-location").press_sequentially("Shel")
-    database.execute("UPDATE inventory SET quantity = 11 WHERE name = 'apples'")
-    expect(page.locator(QUANTITY).first).to_have_text("11")
-    database.execute("UPDATE inventory SET name = 'zulu a' WHERE name = 'apples'")
-    expect(page.locator('#rows td[data-field="name"]').last).to_have_text("zulu a")
-    database.execute("UPDATE inventory SET name = 'plums' WHERE name = 'zulu a'")
-    expect(page.locator("#rows tr")).to_have_count(1)
-    page.keyboard.type("f 7")
-    expect(page.locator("#edit-location")).to_have_value("Shelf 7")
-    database.execute("DELETE FROM inventory WHERE name = 'plums'")
-    save(page)
-    expect(page.locator("#editor-message")).to_contain_text("no longer in the inventory")
-    expect(page.locator("#edit-location")).to_have_value("Shelf 7")
 
 
 def test_two_who_edit_the_same_field_see_both_values(
@@ -160,29 +128,6 @@ def test_the_dialog_is_accessible_and_fits_a_phone(
     assert page.evaluate("document.getElementById('editor').scrollWidth <= innerWidth")
 
 
-def test_hold_freezes_the_rows_counts_and_releases(
-    server: LiveServer, database: psycopg.Connection, page: Page, other_page: Page
-) -> None:
-    for name in ("apples", "bananas", "cherries"):
-        make_item(database, name=name, quantity=10)
-    for each in (page, other_page):
-        open_live(each, server.url)
-    page.get_by_label("Hold").check()
-    expect(page.locator("#waiting")).to_have_text("Nothing is waiting")
-    database.execute("UPDATE inventory SET quantity = 11 WHERE name = 'apples'")
-    expect(page.locator("#waiting")).to_have_text("1 change waiting")
-    make_item(database, name="aardvarks", quantity=1)
-    expect(page.locator("#waiting")).to_have_text("2 changes waiting")
-    expect(other_page.locator("#rows tr")).to_have_count(4)
-    expect(page.locator(QUANTITY)).to_have_text(["10", "10", "10"])
-    expect(page.locator('#totals [data-total="items"]')).to_have_text("4")
-    page.evaluate("document.querySelector('#rows tr').marked = true")
-    page.get_by_label("Hold").uncheck()
-    expect(page.locator(QUANTITY)).to_have_text(["1", "11", "10", "10"])
-    expect(page.locator("#waiting")).to_be_hidden()
-    assert page.evaluate("document.querySelector('#rows tr:nth-child(2)').marked") is True
-
-
 def test_without_javascript_an_item_is_edited_on_a_page(
     server: LiveServer, database: psycopg.Connection, browser: Browser
 ) -> None:
@@ -198,32 +143,6 @@ def test_without_javascript_an_item_is_edited_on_a_page(
     expect(page).to_have_url(f"{server.url}/items/{item}")
     expect(page.locator("#fact-quantity b")).to_have_text("9")
     context.close()
-
-
-def next_beat(page: Page) -> None:
-    """Wait until the server has said once more that the page is live."""
-    beat = page.locator("#beat").element_handle()
-    page.wait_for_function("beat => !beat.isConnected", arg=beat)
-
-
-def test_no_live_swap_takes_the_focus_away(server: LiveServer, database: psycopg.Connection, page: Page) -> None:
-    make_item(database, name="apples", quantity=10)
-    open_live(page, server.url)
-    page.get_by_role("button", name="Add").click()
-    expect(page.locator("#new-name")).to_be_focused()
-    edit(page)
-    page.locator("#edit-location").focus()
-    next_beat(page)
-    expect(page.locator("#edit-location")).to_be_focused()
-    page.locator("#edit-location").fill("Shelf 1")
-    save(page)
-    expect(page.get_by_role("button", name="Edit apples")).to_be_focused()
-    expect(page.locator("#rows [autofocus]")).to_have_count(0)
-    page.locator("#q").focus()
-    next_beat(page)
-    make_item(database, name="aardvarks")
-    expect(page.locator("#rows tr")).to_have_count(2)
-    expect(page.locator("#q")).to_be_focused()
 
 
 def test_deleting_in_the_dialog_closes_it_without_a_complaint(
@@ -256,12 +175,3 @@ def test_an_item_that_somebody_holds_is_told_of_in_the_dialog(
         save(page)
         expect(page.locator("#editor-message")).to_contain_text("Somebody else is changing this item")
         expect(page.locator("#edit-quantity")).to_have_value("9")
-
-
-def test_held_rows_are_not_fetched_afresh(server: LiveServer, database: psycopg.Connection, page: Page) -> None:
-    make_item(database, name="apples", quantity=10)
-    open_live(page, server.url)
-    animation = "() => getComputedStyle(document.querySelector('.watchdog')).animationName"
-    assert "watch" in page.evaluate(animation)
-    page.get_by_label("Hold").check()
-    assert page.evaluate(animation) == "none"

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from tests.factories import make_item
-from tests.integration.test_history import entries, newest_change, take
+from tests.integration.stories import entries, newest_change, take
 from tests.server import LiveServer, serve
 from webapp.stock import activity
 

@@ -2,8 +2,6 @@
 
 import asyncio
 import json
-import random
-import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections import Counter
 from collections.abc import Iterator
@@ -16,14 +14,13 @@ import psycopg
 import pytest
 
 from tests.factories import make_item
+from tests.overlap import SequenceReader, Told, Writer
 from tests.server import LiveServer, serve
 from tests.waiting import eventually
 from webapp.api.change_feed import ChangeFeed
 
 WRITERS = 8
 COMMITS = 800
-
-Told = tuple[int, int]
 
 
 @pytest.fixture
@@ -167,51 +164,6 @@ def test_a_cursor_of_another_history_or_made_up_is_gone(client: httpx.Client, da
     assert (answer.status_code, "afresh" in answer.json()["detail"]) == (410, True)
 
 
-class Writer:
-    """Writes an item of its own in transactions that overlap with others and may end as a rollback."""
-
-    def __init__(self, url: str, item_id: int, seed: int) -> None:
-        self.committed: list[Told] = []
-        self._url, self._item_id, self._chance = url, item_id, random.Random(seed)
-        self._quantity = 100
-
-    def write(self) -> None:
-        with closing(psycopg.connect(self._url)) as connection:
-            while len(self.committed) < COMMITS // WRITERS:
-                written = [self._set(connection) for _ in range(self._chance.choice([1, 1, 4]))]
-                time.sleep(self._chance.choice([0, 0.001, 0.01]))  # keeps the transaction open while others commit
-                if self._chance.random() < 0.2:
-                    connection.rollback()
-                else:
-                    connection.commit()
-                    self.committed += written
-
-    def _set(self, connection: psycopg.Connection) -> Told:
-        self._quantity += 1
-        connection.execute("UPDATE inventory SET quantity = %s WHERE id = %s", [self._quantity, self._item_id])
-        return self._item_id, self._quantity
-
-
-class ById:
-    """The control: pages of the log from the highest id on, as one is tempted to read it."""
-
-    def __init__(self, url: str) -> None:
-        self._url = url
-        self.told: list[Told] = []
-        self.is_stopped = False
-
-    def follow(self) -> None:
-        highest = 0
-        with closing(psycopg.connect(self._url, autocommit=True)) as connection:
-            while not self.is_stopped:
-                rows = connection.execute(
-                    "SELECT id, item_id, after_quantity FROM inventory_changes WHERE id > %s ORDER BY id LIMIT 3",
-                    [highest],
-                ).fetchall()
-                self.told += [(item_id, quantity) for _, item_id, quantity in rows]
-                highest = rows[-1][0] if rows else highest
-
-
 def follow_to_the_end(client: httpx.Client, cursor: str) -> list[Told]:
     """Read pages of three until the change to the item called "the end" is told."""
     told: list[Told] = []
@@ -229,12 +181,12 @@ async def test_each_change_is_told_exactly_once_in_pages_of_three_while_writers_
     client: httpx.Client, database_url: str, database: psycopg.Connection
 ) -> None:
     writers = [Writer(database_url, make_item(database, quantity=0), seed) for seed in range(WRITERS)]
-    cursor, control = now(client), ById(database_url)
+    cursor, control = now(client), SequenceReader(database_url)
     with ThreadPoolExecutor(WRITERS + 2) as threads:
         loop = asyncio.get_running_loop()
         controlling = loop.run_in_executor(threads, control.follow)
         following = loop.run_in_executor(threads, follow_to_the_end, client, cursor)
-        await asyncio.gather(*(loop.run_in_executor(threads, writer.write) for writer in writers))
+        await asyncio.gather(*(loop.run_in_executor(threads, writer.write, COMMITS // WRITERS) for writer in writers))
         make_item(database, name="the end")
         told = await following
         control.is_stopped = True
@@ -244,4 +196,4 @@ async def test_each_change_is_told_exactly_once_in_pages_of_three_while_writers_
     for writer in writers:
         own = [one for one in told if one in writer.committed]
         assert own == writer.committed, "the changes of one item come in their order"
-    assert set(committed) - set(control.told), "an id as cursor loses changes, or this test proves nothing"
+    assert set(committed) - set(control.read), "an id as cursor loses changes, or this test proves nothing"

@@ -1,54 +1,14 @@
 import re
 from collections.abc import Iterator
-from html import unescape
 
 import httpx
 import psycopg
 import pytest
 
 from tests.factories import make_item
+from tests.integration.stories import entries, fact, make_old, newest_change, take
 from tests.server import LiveServer, serve
 from webapp.live.item_view import HISTORY_ROWS
-
-TAG = re.compile(r"<[^>]+>")
-ENTRY = re.compile(r'<li id="change-(\d+)">(.*?)</li>', re.DOTALL)
-
-
-def entries(page: str, list_id: str = "history") -> list[str]:
-    """Return the texts of a list of changes, in order."""
-    found = re.search(rf'<ol id="{list_id}".*?</ol>', page, re.DOTALL)
-    assert found
-    return [text(entry[1]) for entry in ENTRY.findall(found[0])]
-
-
-def text(markup: str) -> str:
-    return " ".join(unescape(TAG.sub(" ", markup)).split())
-
-
-def fact(page: str, name: str) -> str:
-    found = re.search(rf'<div id="fact-{name}">(.*?)</div>', page, re.DOTALL)
-    assert found
-    return text(found[1])
-
-
-def take(database: psycopg.Connection, item_id: int, count: int, **claims: object) -> int:
-    """Take some as a program would that says who it is; return the change's id."""
-    with database.transaction():
-        for name, value in claims.items():
-            database.execute("SELECT set_config(%s, %s, TRUE)", [f"inventory.{name}", str(value)])
-        database.execute("UPDATE inventory SET quantity = quantity - %s WHERE id = %s", [count, item_id])
-    return newest_change(database)
-
-
-def newest_change(database: psycopg.Connection) -> int:
-    row = database.execute("SELECT max(id) FROM inventory_changes").fetchone()
-    assert row is not None
-    return int(row[0])
-
-
-def make_old(database: psycopg.Connection, days: int) -> None:
-    """Let all that was recorded so far have happened some days ago."""
-    database.execute("UPDATE inventory_changes SET changed_at = changed_at - make_interval(days => %s)", [days])
 
 
 @pytest.fixture
@@ -183,59 +143,3 @@ def test_the_stock_lasts_by_what_was_taken_and_not_brought_back(
     page = visitor.get(f"/items/{item}").text
     assert fact(page, "cover") == "Lasts about 100 days 30 used in 30 days"
     assert fact(page, "reorder_level") == "Reorder at 20 reached in 80 days"
-
-
-def test_the_feed_tells_a_transaction_as_one(visitor: httpx.Client, database: psycopg.Connection) -> None:
-    database.execute("SET application_name = 'nightly-import'")
-    database.execute("INSERT INTO inventory (name, quantity) SELECT 'item ' || n, 5 FROM generate_series(1, 412) AS n")
-    database.execute("UPDATE inventory SET quantity = 6")
-    with database.transaction():
-        database.execute("UPDATE inventory SET quantity = 7 WHERE name = 'item 1'")
-        database.execute("UPDATE inventory SET quantity = 8 WHERE name = 'item 1'")
-    twice, changed, added = entries(visitor.get("/").text, "activity")
-    assert twice.startswith("×2 item 1 2 changes at once")
-    assert changed.startswith("×412 nightly-import changed 412 items")
-    assert added.startswith("×412 nightly-import added 412 items")
-    assert "/undo" not in visitor.get("/").text.partition('id="activity"')[2].partition("</ol>")[0]
-
-
-def test_the_feed_shows_a_long_transaction_that_others_overtook(
-    visitor: httpx.Client, database: psycopg.Connection, database_url: str
-) -> None:
-    item = make_item(database, quantity=1000)
-    with psycopg.connect(database_url) as slow:
-        slow.execute("INSERT INTO inventory (name, quantity) VALUES ('slow 1', 1)")
-        for _ in range(30):
-            take(database, item, 1)
-        slow.execute("INSERT INTO inventory (name, quantity) VALUES ('slow 2', 1)")
-        slow.commit()
-    told = entries(visitor.get("/").text, "activity")
-    assert len(told) == 20
-    assert "2 items" in told[0]
-
-
-def test_rows_of_a_restored_dump_stand_alone_in_the_feed(visitor: httpx.Client, database: psycopg.Connection) -> None:
-    for _ in range(3):
-        make_item(database)
-    database.execute("UPDATE inventory_changes SET xid = '0'")
-    assert [entry.split()[0] for entry in entries(visitor.get("/").text, "activity")] == ["new", "new", "new"]
-
-
-def test_the_title_counts_what_is_low(visitor: httpx.Client, database: psycopg.Connection) -> None:
-    make_item(database, quantity=1, reorder_level=None)
-    assert "<title>Inventory</title>" in visitor.get("/").text
-    make_item(database, quantity=1, reorder_level=5)
-    assert "<title>(1 low) Inventory</title>" in visitor.get("/").text
-
-
-def test_the_order_list_has_what_is_low_and_how_much_is_missing(
-    visitor: httpx.Client, database: psycopg.Connection
-) -> None:
-    make_item(database, name="enough", quantity=6, reorder_level=5)
-    make_item(database, name="pears", quantity=2, reorder_level=5, unit="kg", code="P-1", location="Cellar")
-    make_item(database, name="Apples", quantity=0, reorder_level=0)
-    page = visitor.get("/low").text
-    rows = [text(row) for row in re.findall(r"<tr>.*?</tr>", page, re.DOTALL)]
-    assert rows[1:] == ["Apples 0 0 0 —", "pears P-1 Cellar 2 5 3 kg —"]
-    database.execute("DELETE FROM inventory")
-    assert "Nothing to order" in visitor.get("/low").text

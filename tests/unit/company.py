@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import cast
 from zoneinfo import ZoneInfo
 
-from tests.unit.test_live import Shelf, change, settled, snapshot
+from tests.unit.shelf import Shelf, change, settled, snapshot
 from webapp.live.broadcast import Broadcast
 from webapp.live.changes import Changes
 from webapp.live.live_view import LiveView

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from tests.unit.company import Company, resume, served, until
-from tests.unit.test_live import settled
+from tests.unit.shelf import settled
 from webapp.rendering import build
 
 

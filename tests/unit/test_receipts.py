@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from tests.unit.company import Company, Wire, served, until
-from tests.unit.test_live import change, settled
+from tests.unit.shelf import change, settled
 from webapp.live import receipts as receipts_module
 from webapp.live.changes import Changes
 from webapp.live.receipts import MOST_OPEN, Receipts
