@@ -155,7 +155,9 @@ def test_a_cursor_of_another_history_or_made_up_is_gone(client: httpx.Client, da
     future = f"{2**60}:{2**60}:"
     others = [forged(cursor, 0, "other"), forged(cursor, 1, future), "x", "W10", "bnVsbA"]
     others += [forged(cursor, 1, text) for text in ("5:1:", "0:0:", "1:9:20", "", "1:2:;", None, 5, "9" * 20 + ":1:")]
-    others += [forged(cursor, 2, text) for text in ("5:1:", 5)] + [forged(cursor, 3, n) for n in (-1, 2**63, "0", 1.5)]
+    others += [forged(cursor, 2, text) for text in ("5:1:", 5)] + [
+        forged(cursor, 3, n) for n in (-1, 2**63, "0", 1.5, True)
+    ]
     for other in others:
         answer = client.get("/api/changes", params={"after": other})
         assert (answer.status_code, answer.json()["type"]) == (410, "/api#unusable-cursor"), other

@@ -13,6 +13,7 @@ import pytest
 from tests.factories import make_item
 from tests.server import serve
 from tests.waiting import eventually
+from webapp.api.cursors import read_cursor, write_cursor
 from webapp.api.models import ORDERS
 
 
@@ -86,7 +87,9 @@ def test_a_cursor_of_another_list_or_made_up_goes_nowhere(client: httpx.Client, 
         make_item(database)
     following = client.get("/api/items", params={"limit": 1}).json()["next"]
     cursor = following.partition("cursor=")[2]
-    made_up = ("x", "W10", "bnVsbA", "WzEsMiwzLDRd", "A" * 4000)
+    is_exact, key, item_id, digest = read_cursor(cursor, 4)
+    forged = [write_cursor(is_exact, *place, digest) for place in ((key, True), ("\ud800", item_id), ("\0", item_id))]
+    made_up = ("x", "W10", "bnVsbA", "WzEsMiwzLDRd", "A" * 4000, *forged)
     for query in ({"cursor": cursor, "sort": "-name"}, {"cursor": cursor, "q": "a"}, *({"cursor": c} for c in made_up)):
         answer = client.get("/api/items", params=query)
         assert (answer.status_code, answer.json()["type"]) == (410, "/api#unusable-cursor")

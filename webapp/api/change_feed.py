@@ -64,7 +64,7 @@ class Cursor:
         snapshots = (since, since if upto is None else upto)
         if not all(isinstance(one, str) and _SNAPSHOT.fullmatch(one) for one in snapshots):
             raise unusable("This is no cursor of ours.")
-        if not (isinstance(last_id, int) and 0 <= last_id <= MAX_ID):
+        if not (type(last_id) is int and 0 <= last_id <= MAX_ID):
             raise unusable("This is no cursor of ours.")
         return cls(str(epoch), since, upto, last_id)
 

@@ -31,7 +31,7 @@ class Place:
         is_exact, key, item_id, digest = read_cursor(cursor, 4)
         if digest != _digest(view):
             raise unusable("This cursor goes on in a list with another search, order or filter.")
-        if not (isinstance(item_id, int) and 0 < item_id <= MAX_ID and isinstance(key, str | None)):
+        if not (type(item_id) is int and 0 < item_id <= MAX_ID and isinstance(key, str | None)):
             raise unusable("This is no cursor of ours.")
         return cls(is_exact is True, key, item_id)
 
@@ -64,7 +64,10 @@ async def _rows(pool: Pool, view: View, place: Place | None, limit: int) -> list
     after = {"key": place.key, "id": place.id} if place else {}
     try:
         return await fetch(pool, statement, {**matcher.parameters, **after, "limit": limit})
-    except psycopg.DataError as error:  # a key that this column cannot have: somebody has made the cursor up
+    except (
+        psycopg.DataError,
+        UnicodeEncodeError,
+    ) as error:  # a key that this column cannot have: somebody has made the cursor up
         raise unusable("This is no cursor of ours.") from error
 
 
