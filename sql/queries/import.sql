@@ -196,17 +196,18 @@ SELECT count(*) AS moved
 -- apply_changes --
 -- Nothing; the items that the file changes are changed.
 UPDATE public.inventory AS item
-   SET code = new_code,
-       name = new_name,
-       quantity = new_quantity,
-       unit = new_unit,
-       location = new_location,
-       reorder_level = new_reorder_level
-  FROM pg_temp.import_review
- WHERE item.id = item_id
-   AND (old_code, old_name, old_quantity, old_unit, old_location, old_reorder_level)
-       IS DISTINCT FROM
-       (new_code, new_name, new_quantity, new_unit, new_location, new_reorder_level);
+   SET code = changed.new_code,
+       name = changed.new_name,
+       quantity = changed.new_quantity,
+       unit = changed.new_unit,
+       location = changed.new_location,
+       reorder_level = changed.new_reorder_level
+  FROM (SELECT *
+          FROM pg_temp.import_review
+         WHERE (old_code, old_name, old_quantity, old_unit, old_location, old_reorder_level)
+               IS DISTINCT FROM
+               (new_code, new_name, new_quantity, new_unit, new_location, new_reorder_level)) AS changed
+ WHERE item.id = changed.item_id;
 
 -- apply_additions --
 -- Nothing; the items that are new are added, in the order of the file.

@@ -29,7 +29,7 @@ SELECT item.*, key, is_exact, pg_current_snapshot()::text AS snapshot
 -- The same as far as it is found among the first %(near)s of all items in the order, which an index gives; fewer rows
 -- if it is not, and none if there is an item whose code is the search text.
 WITH near AS (
-    SELECT *, {column} AS key, FALSE AS is_exact
+    SELECT id, name, quantity, unit, location, reorder_level, code, version, updated_at, {column} AS key, FALSE AS is_exact
       FROM public.inventory
      ORDER BY {walk}
      LIMIT %(near)s)
@@ -165,9 +165,10 @@ UPDATE public.inventory
 RETURNING id, name, quantity, unit, location, reorder_level, code, version, updated_at;
 
 -- delete_item --
--- Nothing.
+-- One row: what the item was; no row: no such item.
 DELETE FROM public.inventory
- WHERE id = %(id)s;
+ WHERE id = %(id)s
+RETURNING id, name, quantity, unit, location, reorder_level, code, version, updated_at;
 
 -- lock_change --
 -- Nothing; whoever else wants to take the change back waits until the transaction ends.

@@ -15,7 +15,8 @@ from webapp.files.rows import Problem, Row, Sheet
 from webapp.postgres.database import LOCK_LIMIT, dedicated_conninfo
 from webapp.postgres.queries import QUERIES
 from webapp.roles import PRINCIPAL
-from webapp.stock.items import Busy, Refused, StockError
+from webapp.stock.inventory import refused
+from webapp.stock.items import Busy, StockError
 from webapp.text import storable
 
 Progress = Callable[[int], None]
@@ -54,8 +55,8 @@ def importing(url: str) -> Iterator[Connection]:
         raise Busy from error
     except psycopg.errors.UniqueViolation as error:  # somebody took a name or a code in the last moment
         raise ChangedMeanwhile from error
-    except psycopg.errors.IntegrityError as error:
-        raise Refused(error.diag.constraint_name or "a constraint") from error
+    except (psycopg.errors.IntegrityError, psycopg.errors.RaiseException) as error:
+        raise refused(error) from error
 
 
 def read_file(

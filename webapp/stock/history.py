@@ -86,7 +86,12 @@ class LoggedChange:
     @property
     def can_undo(self) -> bool:
         """Whether it makes sense to offer it; whether it works is known when it is tried."""
-        return not (self.is_undone or self.is_old or self.operation == "truncate")
+        return not (self.is_undone or self.is_old or self.operation == "truncate" or self.is_elsewhere)
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether nothing changed but columns of the shop's own, of which the log keeps nothing."""
+        return self.operation == "update" and not self.fields and self.before_quantity == self.after_quantity
 
 
 class History:

@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 
 from webapp.postgres.database import Connection, Source
-from webapp.postgres.statements import execute, fetch_all, fetch_one, transaction
+from webapp.postgres.statements import Row, execute, fetch_one, transaction
 from webapp.roles import PRINCIPAL
 from webapp.stock.items import (
     FIELDS,
@@ -38,8 +38,7 @@ async def add_item(source: Source, item: NewItem, author: Author) -> Item:
     """Add an item; return it. Raises `NameTaken`, `CodeTaken`, `Busy` or `Refused`."""
     values = {field: getattr(item, field) for field in FIELDS}
     async with writing(source, author, values) as connection:
-        (row,) = await fetch_all(connection, "add_item", **values)
-    return Item.from_row(row)
+        return _written(await fetch_one(connection, "add_item", **values))
 
 
 async def take(source: Source, item_id: int, count: int, author: Author) -> Item:
@@ -65,16 +64,14 @@ async def edit_item(
         if base_version is not None:
             edits = await _merge(connection, theirs, edits, base_version)
         values = {field: edits.get(field, getattr(theirs, field)) for field in FIELDS}
-        (row,) = await fetch_all(connection, "edit_item", id=item_id, **values)
-    return Item.from_row(row)
+        return _written(await fetch_one(connection, "edit_item", id=item_id, **values))
 
 
 async def delete_item(source: Source, item_id: int, author: Author) -> Item:
-    """Delete an item; return what it was. Raises `NoSuchItem` or `Busy`."""
+    """Delete an item; return what it was. Raises `NoSuchItem`, `Busy` or `Refused`."""
     async with writing(source, author) as connection:
-        item = await lock_item(connection, item_id)
-        await execute(connection, "delete_item", id=item_id)
-    return item
+        await lock_item(connection, item_id)
+        return _written(await fetch_one(connection, "delete_item", id=item_id))
 
 
 async def find_item(source: Source, item_id: int) -> Item:
@@ -100,8 +97,8 @@ async def writing(source: Source, author: Author, values: Values | None = None) 
             yield connection
     except psycopg.errors.LockNotAvailable as error:
         raise Busy from error
-    except psycopg.errors.IntegrityError as error:
-        raise _refusal(error.diag.constraint_name or "a constraint", values or {}) from error
+    except (psycopg.errors.IntegrityError, psycopg.errors.RaiseException) as error:
+        raise _refusal(error, values or {}) from error
 
 
 def _claim(author: Author) -> dict[str, object]:
@@ -109,12 +106,26 @@ def _claim(author: Author) -> dict[str, object]:
     return {"actor": actor, "source": author.source, "reason": author.reason, "undoes": author.undoes}
 
 
-def _refusal(constraint: str, values: Values) -> StockError:
+def _refusal(error: psycopg.Error, values: Values) -> StockError:
+    constraint = error.diag.constraint_name
     if constraint == "inventory_name_unique" and "name" in values:
         return NameTaken(values["name"])
     if constraint == "inventory_code_unique" and "code" in values:
         return CodeTaken(values["code"])
-    return Refused(constraint)
+    return refused(error)
+
+
+def refused(error: psycopg.Error) -> Refused:
+    """Return what the database refuses, in values."""
+    constraint = error.diag.constraint_name or ""
+    return Refused(constraint, "" if constraint else str(error.diag.message_primary))
+
+
+def _written(row: Row | None) -> Item:
+    """Return the item that a statement has written; that a trigger kept it from that is no error to PostgreSQL."""
+    if row is None:
+        raise Refused("", "a trigger left it as it was")
+    return Item.from_row(row)
 
 
 async def _change_quantity(source: Source, item_id: int, by: int, author: Author) -> Item:
@@ -132,8 +143,8 @@ async def _change_quantity(source: Source, item_id: int, by: int, author: Author
         item = await find_item(source, item_id)
         raise TooMuch(item.name) from error
     if row is None:
-        raise NoSuchItem(item_id)
-    return Item.from_row(row)
+        await find_item(source, item_id)
+    return _written(row)
 
 
 async def _merge(connection: Connection, theirs: Item, mine: Values, base_version: int) -> Values:

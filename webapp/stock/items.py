@@ -117,12 +117,20 @@ class Busy(StockError):
 
 @dataclass
 class Refused(StockError):
-    """The database refused a value; `constraint` names the promise that it would break."""
+    """The database refused a value; `constraint` names the promise that it would break.
+
+    Where none has a name, such as in a trigger of the shop's own, `why` says what the database says.
+    """
 
     constraint: str
+    why: str = ""
 
     def __str__(self) -> str:
-        return f"The database refused this value ({self.constraint})."
+        return (
+            f"The database refused this: {self.why}"
+            if self.why
+            else f"The database refused this value ({self.constraint})."
+        )
 
 
 @dataclass

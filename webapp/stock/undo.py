@@ -62,6 +62,8 @@ async def _undo_update(connection: Connection, change: Row) -> None:
             raise CannotUndo(f"The {field.replace('_', ' ')} of “{item.name}” was changed again since.")
         elif before != after:
             values[field] = before
+    if all(change[f"before_{field}"] == change[f"after_{field}"] for field in FIELDS):
+        raise CannotUndo(f"What was changed of “{item.name}” is in a column that the history does not keep.")
     if values["quantity"] < 0:
         raise CannotUndo(f"Only {item.quantity} of “{item.name}” are left: it would go below zero.")
     if values["quantity"] > MAX_QUANTITY:
