@@ -9,7 +9,8 @@ from websockets.utils import apply_mask
 
 from tests.unit.wire import Connected, masked
 from webapp.sockets.client import MAX_FRAMES
-from webapp.sockets.peer import MAX_BYTES_AT_ONCE, PING_TICKS
+from webapp.sockets.keepalive import PING_TICKS
+from webapp.sockets.peer import MAX_BYTES_AT_ONCE
 from webapp.sockets.reading import Reading
 
 LIKE_A_PONG = bytes((0x8A ^ ord("H"), 0x80 ^ ord("i"), 0, 0))  # a mask by which a message looks so
@@ -92,7 +93,7 @@ async def test_pongs_are_understood_however_they_come(pieces: tuple[bytes, ...],
 async def test_those_who_came_at_different_moments_are_pinged_at_few() -> None:
     crowd = [Connected(1_000.0) for _ in range(200)]
     for connected in crowd:
-        connected.peer._start_keepalive()
+        connected.peer._start_keepalive(1_000.0)
     moments = {round(timer.when()) for connected in crowd if (timer := connected.peer._timer)}
     assert 2 < len(moments) <= PING_TICKS
     for connected in crowd:

@@ -2,10 +2,9 @@
 
 import asyncio
 import os
-import random
 import socket
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -14,13 +13,10 @@ from websockets.frames import Frame, Opcode
 from websockets.protocol import OPEN, SEND_EOF, Protocol
 
 from webapp.sockets.client import SERVICE_RESTART, Client, Frames, Refusal
+from webapp.sockets.keepalive import Keepalive, is_pong
 from webapp.sockets.reading import Reading
 
 CLOSE_LIMIT_S = 10.0
-INTERNAL_ERROR = 1011
-PING_TICKS = 20  # in an interval
-PING = Frame(Opcode.PING, b"").serialize(mask=False)
-PONG, PONG_BYTES = b"\x8a\x80", 6  # how one begins that holds nothing, and with its mask
 NO_FILE = -1  # nothing can be written to it
 MAX_UNSENT_BYTES = 16 * 1024  # what the kernel may hoard for a client: old states, to be read before the newest
 USER_TIMEOUT_MS = 40_000
@@ -35,35 +31,22 @@ class Limits:
     ping_interval_s: float | None
 
 
-class Peer(asyncio.Protocol):
+class Peer(Keepalive):
     """Speaks the protocol by means of the `websockets` library, whose parser it drops between two messages.
 
     The client is told each message, and its loss as soon as either side begins to close. The socket stays for the rest
     of the closing handshake, `CLOSE_LIMIT_S` at most.
     """
 
-    __slots__ = (
-        "_client",
-        "_fd",
-        "_is_silent",
-        "_limits",
-        "_peers",
-        "_reading",
-        "_timer",
-        "_transport",
-        "behind_since",
-    )
+    __slots__ = ("_client", "_fd", "_limits", "_peers", "_reading")
 
     def __init__(self, transport: asyncio.Transport, client: Client, peers: set[Any], limits: Limits) -> None:
-        self.behind_since: float | None = None
-        self._transport = transport
+        super().__init__(transport)
         self._client: Client | None = client
         self._peers = peers
         self._limits = limits
         self._fd = NO_FILE
         self._reading: Reading | None = None
-        self._is_silent = False
-        self._timer: asyncio.TimerHandle | None = None
 
     def take_over(self, parser: Protocol, frames: Iterable[Frame]) -> None:
         """Go on where the handshake ended: with its parser, and the frames that came since."""
@@ -77,7 +60,7 @@ class Peer(asyncio.Protocol):
         _set_options(connected)
         if is_plain and os.name == "posix":
             self._fd = connected.fileno()
-        self._start_keepalive()
+        self._start_keepalive(self._limits.ping_interval_s)
         if self._client:
             self._client.connection = self
         self._act(reading, frames)
@@ -114,7 +97,7 @@ class Peer(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Understand bytes, wherever in a frame they end; of a client that is to go, only the first."""
         self._is_silent = False
-        if self._reading is None and _is_pong(data):
+        if self._reading is None and is_pong(data):
             self._receive_pong()
             return
         for start in range(0, len(data), MAX_BYTES_AT_ONCE):
@@ -146,8 +129,7 @@ class Peer(asyncio.Protocol):
         """Leave nothing behind; the file's number will soon be another's."""
         self._fd = NO_FILE
         self._lose_client()
-        if self._timer is not None:
-            self._timer.cancel()
+        self._stop_timer()
         self._end_reading()
         self._peers.discard(self)
 
@@ -221,39 +203,6 @@ class Peer(asyncio.Protocol):
         client, self._client = self._client, None
         if client is not None:
             client.lost()
-
-    # Keepalive
-
-    def _start_keepalive(self) -> None:
-        """Ping at each interval; at first at random, so that those that came together are not pinged together."""
-        if interval_s := self._limits.ping_interval_s:
-            self._ping_after(random.uniform(interval_s / 2, interval_s), interval_s)  # noqa: S311
-
-    def _keep_alive(self, interval_s: float) -> None:
-        """Close if nothing came since the last ping. Who is behind is not read, and the broadcast's patience ends."""
-        if self.behind_since is None:
-            if self._is_silent:
-                self.close(INTERNAL_ERROR, "keepalive ping timeout")
-                return
-            self._is_silent = True
-            self._transport.write(PING)
-        self._ping_after(interval_s, interval_s)
-
-    def _ping_after(self, seconds: float, interval_s: float) -> None:
-        """Ping together with others: to wake up for each of thousands costs more than the pings do."""
-        now, tick_s = asyncio.get_running_loop().time(), interval_s / PING_TICKS
-        self._start_timer(round((now + seconds) / tick_s) * tick_s - now, self._keep_alive, interval_s)
-
-    def _start_timer(self, seconds: float, act: Callable[..., object], *arguments: float) -> None:
-        """Have one thing done later: the next ping, or the end."""
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer = asyncio.get_running_loop().call_later(seconds, act, *arguments)
-
-
-def _is_pong(data: bytes) -> bool:
-    """Whether this is one pong as browsers and libraries answer `PING`: masked, and with nothing in it."""
-    return len(data) == PONG_BYTES and data.startswith(PONG)
 
 
 def _set_options(connected: socket.socket) -> None:
