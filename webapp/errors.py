@@ -18,6 +18,7 @@ from webapp.problems import Problem, is_for_programs
 from webapp.rendering import Renderer
 from webapp.server.request_log import HEADER
 from webapp.stock import forms, items
+from webapp.text import first_line
 
 logger = logging.getLogger(__name__)
 
@@ -123,7 +124,7 @@ class Errors:
 
         Only a request that got no connection surely changed nothing, or one whose statement was refused.
         """
-        logger.warning("%s %s: %s", request.method, request.url.path, str(error).partition("\n")[0])
+        logger.warning("%s %s: %s", request.method, request.url.path, first_line(error))
         problem = DATABASE_REFUSES.get(type(error), DATABASE_AWAY)
         surely_unchanged = request.method in SAFE_METHODS or type(error) in (PoolTimeout, *DATABASE_REFUSES)
         if is_for_programs(request):

@@ -9,7 +9,7 @@ from fastapi.responses import HTMLResponse, Response
 from markupsafe import Markup
 from starlette.convertors import Convertor, register_url_convertor
 
-from webapp.access.security import is_same_origin
+from webapp.access.origins import is_same_origin
 from webapp.addresses import address, redirect
 from webapp.errors import wants_fragment
 from webapp.live.difference import Entry

@@ -15,6 +15,11 @@ def storable(text: str) -> str:
     return "".join(c for c in text if c != "\0" and not "\ud800" <= c <= "\udfff")
 
 
+def first_line(said: object) -> str:
+    """Return the first line of a text or an error: psycopg's go on with hints that no log needs."""
+    return str(said).strip().partition("\n")[0]
+
+
 def whole_number(text: str, highest: int) -> int | None:
     """Read a whole number from 0 to `highest`; None if it is not one. Python itself stumbles at 4,300 digits."""
     digits = text.lstrip("0") or text[-1:]

@@ -7,7 +7,8 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.types import Message, Receive, Scope, Send
 
 from webapp.access.authentication import cookie_name
-from webapp.access.security import HEADERS, MAX_BODY_BYTES, Security, is_same_origin
+from webapp.access.origins import is_same_origin
+from webapp.access.security import HEADERS, MAX_BODY_BYTES, Security
 
 
 async def answer(request: Request, refusal: HTTPException) -> Response:

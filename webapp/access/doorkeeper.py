@@ -17,6 +17,7 @@ from webapp.postgres.database import Pool, fetch
 from webapp.postgres.queries import QUERIES
 from webapp.roles import ANYBODY, NOBODY, Principal, Role
 from webapp.sockets.client import POLICY_VIOLATION, SERVICE_RESTART, Client, Frames
+from webapp.text import first_line
 
 logger = logging.getLogger(__name__)
 
@@ -80,7 +81,7 @@ class Doorkeeper:
             try:
                 await self.look()
             except (psycopg.Error, OSError) as error:
-                logger.info("accounts could not be read: %s", str(error).strip().partition("\n")[0])
+                logger.info("accounts could not be read: %s", first_line(error))
             await asyncio.sleep(PAUSE_S)
 
     async def look(self) -> None:

@@ -1,8 +1,6 @@
 """Who may talk to us, how much at once, and what a browser may do with our pages."""
 
-import re
 from collections.abc import Awaitable, Callable
-from ipaddress import ip_address
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
@@ -10,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from webapp.access.origins import authority, is_of_another_site, only
 from webapp.addresses import path_of
 from webapp.settings import is_loopback
 
@@ -44,14 +43,7 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
-
-
 PROBES = ("/healthz", "/readyz")  # a load balancer asks them by address, and they tell no secret
-OUR_SITE = ("same-origin", "none")  # none: a person asked, not a page
-_DEFAULT_PORTS = {"http": 80, "https": 443}
-_AUTHORITY = re.compile(r"(?P<name>\[[0-9a-f:.]+\]|[a-z0-9._-]+?)\.?(:(?P<port>[0-9]{0,5}))?")
-_ORIGIN = re.compile(r"(?P<scheme>https?)://(?P<authority>.*)")
-
 
 Answer = Callable[[Request, HTTPException], Awaitable[Response]]
 
@@ -62,12 +54,7 @@ class Security:
     `answer` makes the page of a refusal.
     """
 
-    def __init__(
-        self,
-        app: ASGIApp,
-        allowed_hosts: tuple[str, ...],
-        answer: Answer,
-    ) -> None:
+    def __init__(self, app: ASGIApp, allowed_hosts: tuple[str, ...], answer: Answer) -> None:
         self._app = app
         self._allowed_hosts = frozenset(allowed_hosts)
         self._answer = answer
@@ -90,11 +77,11 @@ class Security:
             text = f"The limit is {MAX_HEADERS} headers and {MAX_HEADER_BYTES} bytes."
             raise HTTPException(431, text)
         headers = Headers(scope=scope)
-        host = _authority(_only(headers, "host"))
+        host = authority(only(headers, "host"))
         if path_of(scope) not in PROBES and not (host and self._is_served(host[0])):
             text = "This host name is not served here. Whoever runs this server can add it to ALLOWED_HOSTS."
             raise HTTPException(400, text)
-        if _is_of_another_site(headers, scope):
+        if _writes(scope) and is_of_another_site(headers, scope):
             raise HTTPException(403, "Requests from other sites are refused.")
         if _declared_length(headers) > _max_bytes(scope):
             raise _too_large(_max_bytes(scope))
@@ -103,25 +90,9 @@ class Security:
         return is_loopback(host) or not self._allowed_hosts.isdisjoint((host, "*"))
 
 
-def _is_of_another_site(headers: Headers, scope: Scope) -> bool:
-    """Whether a page of another site writes or opens a socket; to lead here by a link is every page's right.
-
-    The browser itself says so, also where it sends no Origin; but of sockets not all browsers say what is true.
-    """
-    if scope["type"] == "websocket":
-        return _is_of_another_origin(headers, scope)
-    called = _only(headers, "sec-fetch-site") if "sec-fetch-site" in headers else "none"
-    writes = scope["method"] not in SAFE_METHODS
-    return writes and (called not in OUR_SITE or _is_of_another_origin(headers, scope))
-
-
-def _is_of_another_origin(headers: Headers, scope: Scope) -> bool:
-    """Whether Origin is not ours; programs send none. Where it is known that we speak TLS, a page without is not."""
-    if "origin" not in headers:
-        return False
-    origin = _only(headers, "origin")
-    is_plain = origin.lower().startswith("http:") and scope.get("scheme") in ("https", "wss")
-    return is_plain or not is_same_origin(origin, _only(headers, "host"))
+def _writes(scope: Scope) -> bool:
+    """Whether it may change something, or goes on as a socket: to lead here by a link is every page's right."""
+    return scope["type"] == "websocket" or scope["method"] not in SAFE_METHODS
 
 
 async def refuse(refusal: HTTPException, answer: Answer, scope: Scope, receive: Receive, send: Send) -> None:
@@ -132,38 +103,6 @@ async def refuse(refusal: HTTPException, answer: Answer, scope: Scope, receive: 
     else:
         response = await answer(Request(scope), refusal)
         await response(scope, receive, send)
-
-
-def is_same_origin(origin: str, host: str) -> bool:
-    """Whether a page of `origin` was served by us, as `host`.
-
-    Programs send no Origin; a browser's must be ours. The scheme may differ: TLS can end in front of us. A port that
-    is not said is the one of the browser's scheme, since a proxy may say it where the browser does not.
-    """
-    parts = _ORIGIN.fullmatch(origin.lower())
-    ours, theirs = _authority(host), _authority(parts["authority"]) if parts else None
-    if not (parts and ours and theirs):
-        return False
-    default = _DEFAULT_PORTS[parts["scheme"]]
-    return (ours[0], ours[1] or default) == (theirs[0], theirs[1] or default)
-
-
-def _authority(text: str) -> tuple[str, int | None] | None:
-    """Return name and port, if any, of a Host header; IPv6 without brackets; None if it is malformed."""
-    parts = _AUTHORITY.fullmatch(text.lower())
-    if not parts:
-        return None
-    name, port = parts["name"], int(parts["port"]) if parts["port"] else None
-    try:
-        return ip_address(name.strip("[]")).compressed, port
-    except ValueError:
-        return None if name.startswith("[") else (name, port)
-
-
-def _only(headers: Headers, name: str) -> str:
-    """Return the header's value; a header that comes twice counts as malformed, as does none."""
-    values = headers.getlist(name)
-    return values[0] if len(values) == 1 else ""
 
 
 def _is_heavy(scope: Scope) -> bool:

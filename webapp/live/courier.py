@@ -15,6 +15,7 @@ from psycopg.rows import DictRow
 
 from webapp.live.changes import Changes, Event
 from webapp.live.feed import DedicatedConnection, pause_s, raise_if_cancelled
+from webapp.text import first_line
 
 logger = logging.getLogger(__name__)
 
@@ -81,7 +82,7 @@ class Courier:
                 raise_if_cancelled()
                 failures = 1 if time.monotonic() - began_at > LOOK_S else failures + 1
                 if failures.bit_count() == 1:
-                    logger.warning("courier interrupted: %s", str(error).strip().partition("\n")[0])
+                    logger.warning("courier interrupted: %s", first_line(error))
             finally:
                 self.is_busy = False
             await asyncio.sleep(pause_s(failures))

@@ -9,6 +9,7 @@ import psycopg
 
 from webapp.postgres.database import Pool, fetch
 from webapp.postgres.queries import QUERIES
+from webapp.text import first_line
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +34,7 @@ class Pruner:
             try:
                 await self.prune()
             except psycopg.Error as error:
-                logger.warning("old history was not removed: %s", str(error).strip().partition("\n")[0])
+                logger.warning("old history was not removed: %s", first_line(error))
 
     async def prune(self) -> int:
         """Remove what was found to be too old before, note what is so now; return how many changes were removed."""

@@ -5,6 +5,7 @@ import secrets
 import psycopg
 
 from webapp.settings import SetupError
+from webapp.text import first_line
 
 _MEND = "Set LISTEN_DATABASE_URL to the address of the PostgreSQL server itself, the primary."
 
@@ -27,8 +28,7 @@ def check_hearing(url: str, listen_url: str, *, patience_s: float = 5.0) -> None
     except psycopg.errors.ProgramLimitExceeded:
         return  # the queue of notifications is full, and that passes
     except psycopg.OperationalError as error:
-        reason = str(error).strip().partition("\n")[0]
-        raise SetupError(f"The database's notifications cannot be heard: {reason}\n{_MEND}") from error
+        raise SetupError(f"The database's notifications cannot be heard: {first_line(error)}\n{_MEND}") from error
     if not is_heard:
         raise SetupError(
             "Notifications of the database do not arrive: a pooler by transaction stands before it, or"

@@ -11,6 +11,7 @@ from psycopg.rows import TupleRow, tuple_row
 
 from webapp.postgres.queries import SQL
 from webapp.settings import SetupError
+from webapp.text import first_line
 
 Connection = psycopg.Connection[TupleRow]
 LOCK = 0x11FE_0001  # names the advisory lock; any number that other programs do not use
@@ -81,14 +82,14 @@ def preparing(conninfo: str) -> Iterator[Connection]:
         raise SetupError(_privilege_help(error, conninfo)) from error
     except psycopg.errors.LockNotAvailable as error:
         raise SetupError(
-            f"The database is locked by another program: {_first_line(error)}\n"
+            f"The database is locked by another program: {_reason(error)}\n"
             "pg_stat_activity shows which; end it, or start again when it is done."
         ) from error
     except psycopg.OperationalError as error:
-        raise SetupError(f"The database cannot be used: {_first_line(error)}\n{_connection_help(error)}") from error
+        raise SetupError(f"The database cannot be used: {_reason(error)}\n{_connection_help(error)}") from error
     except psycopg.Error as error:
         hint = error.diag.message_hint or "Nothing was changed."
-        raise SetupError(f"The database could not be prepared: {_first_line(error)}\n{hint}") from error
+        raise SetupError(f"The database could not be prepared: {_reason(error)}\n{hint}") from error
 
 
 def _check_server(connection: Connection) -> None:
@@ -166,8 +167,8 @@ def _check_foreign_table(connection: Connection) -> None:
 def _privilege_help(error: psycopg.Error, conninfo: str) -> str:
     parts = psycopg.conninfo.conninfo_to_dict(conninfo)
     role = parts.get("user") or "the_role_of_DATABASE_URL"
-    problem = f"The database's role may not do what is needed: {_first_line(error)}\n"
-    if "schema" not in _first_line(error).lower():
+    problem = f"The database's role may not do what is needed: {_reason(error)}\n"
+    if "schema" not in _reason(error).lower():
         return problem + "Start Live Inventory as the role that made its tables: they belong to it."
     return (
         f"{problem}Since PostgreSQL 15 GRANT ALL ON DATABASE does not include this right. As the database's owner, in"
@@ -184,5 +185,5 @@ def _connection_help(error: psycopg.Error) -> str:
     return "Check DATABASE_URL and that the server runs: psql \"$DATABASE_URL\" -c 'SELECT 1'"
 
 
-def _first_line(error: psycopg.Error) -> str:
-    return error.diag.message_primary or str(error).strip().partition("\n")[0]
+def _reason(error: psycopg.Error) -> str:
+    return error.diag.message_primary or first_line(error)

@@ -1,4 +1,4 @@
-"""The operations on stock; page, API and import all use these. The database's constraints decide.
+"""The operations on an item; pages and API use these. The database's constraints decide.
 
 Each is a transaction of its own on a connection of the pool, or part of the one that is open on a given connection.
 """
