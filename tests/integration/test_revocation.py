@@ -1,6 +1,7 @@
 """Sockets of those who may no longer be there are closed, on every process, and pages say so."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack
 
@@ -13,7 +14,7 @@ from websockets.sync.client import ClientConnection, connect
 from tests.accounts import as_browser, cookie, make_account, on, token_for, wait_until_closed
 from tests.server import LiveServer, serve
 from tests.waiting import eventually
-from webapp.access import accounts, sessions
+from webapp.access import accounts, doorkeeper, sessions
 from webapp.access.accounts import Account
 from webapp.pages import imports
 
@@ -51,11 +52,11 @@ def watch() -> Iterator[Watch]:
 
 
 def end_of(socket: ClientConnection) -> tuple[int | None, str]:
-    """Return the close code, and the last that was told before."""
-    last = ""
+    """Return the close code, and the last that was told before. Raises `TimeoutError`: beats alone are no end."""
+    last, ends_at = "", time.monotonic() + 10
     try:
         while True:
-            last = str(socket.recv(5))
+            last = str(socket.recv(max(0, ends_at - time.monotonic())))
     except ConnectionClosed as error:
         return error.rcvd.code if error.rcvd else None, last
 
@@ -130,6 +131,15 @@ def test_another_role_lets_a_page_come_back_with_it(
     watch(servers[0], token)
 
 
+def test_a_notification_is_enough(watch: Watch, database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doorkeeper, "LOOK_S", 3600)
+    token = token_for(database_url, make_account(database_url, "Ada", "admin"))
+    with serve(database_url) as server:
+        socket = watch(server, token)
+        on(database_url, sessions.close_session, token)
+        assert end_of(socket)[0] == 1008
+
+
 def test_a_lost_notification_costs_a_second(
     watch: Watch, servers: list[LiveServer], account: Account, shared_url: str, shared: psycopg.Connection
 ) -> None:
@@ -152,8 +162,7 @@ def test_the_first_account_ends_what_was_open(watch: Watch, database_url: str) -
         socket = watch(server, "")
         make_account(database_url, "the first", "admin")
         assert end_of(socket)[0] == 1008
-        doorkeeper = server.app.state.doorkeeper
-        eventually(lambda: not doorkeeper.visits)
+        eventually(lambda: not server.app.state.doorkeeper.visits)
 
 
 def test_a_watched_page_keeps_its_session_alive(
