@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 from urllib.parse import parse_qsl
 
 from starlette.exceptions import HTTPException
@@ -27,6 +27,7 @@ MAX_FIELDS = 100
 MAX_REASON = 500
 PAGE = Author(source="page")
 TEXT_LIMITS = {"name": 200, "unit": 40, "location": 200, "code": 64}
+LIMITS = TEXT_LIMITS | {"quantity": 20, "reorder_level": 20, "reason": MAX_REASON}
 LABELS = {"name": "The name", "unit": "The unit", "location": "The location", "code": "The code"}
 LABELS |= {"quantity": "The quantity", "reorder_level": "The reorder level"}
 
@@ -87,6 +88,7 @@ class ItemForm:
     errors: dict[str, str] = field(default_factory=dict)
     saved: str | None = None
     item: NewItem | None = None
+    limits: ClassVar[Mapping[str, int]] = LIMITS
 
     @classmethod
     def read(cls, fields: Mapping[str, str]) -> Self:
