@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from itertools import pairwise
 
 import psycopg
 import pytest
@@ -175,6 +176,19 @@ async def test_however_much_others_say_the_log_is_read_in_time(database_url: str
                 while not follower.changes:
                     talker.execute("NOTIFY messages_channel, 'hello'")
                     await follower.until_heard(len(follower.payloads) + 1)
+
+
+async def test_however_much_others_say_at_once_everything_else_goes_on(
+    database_url: str, database: psycopg.Connection
+) -> None:
+    async with follow(database_url, safety_poll_s=NEVER_S) as follower:
+        database.execute("SELECT pg_notify('messages_channel', repeat('x', 1000) || n) FROM generate_series(1, 5000) n")
+        heard = [len(follower.payloads)]
+        async with asyncio.timeout(20):
+            while heard[-1] < 5000:
+                await asyncio.sleep(0)
+                heard.append(len(follower.payloads))
+        assert max(after - before for before, after in pairwise(heard)) < 100
 
 
 async def test_behind_a_pooler_that_lets_nothing_be_heard_the_safety_poll_tells(

@@ -108,7 +108,9 @@ class FeedConnection(DedicatedConnection):
     async def wait(self, timeout_s: float) -> None:
         """Return at the first notification or hint, or after a time."""
         self._drain()  # what came right behind the last answer is read already, and the socket would not tell
-        if not (self._payloads or self._accounts_changed):
+        if self._payloads or self._accounts_changed:
+            await asyncio.sleep(0)  # however much is said, everything else has its turn
+        else:
             loop, descriptor = asyncio.get_running_loop(), self._connection.fileno()
             loop.add_reader(descriptor, self._woken.set)
             try:
