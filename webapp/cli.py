@@ -36,7 +36,10 @@ def _with_command(arguments: list[str]) -> list[str]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="live-inventory", description="Live Inventory: a stock page that never lags.")
+    parser = argparse.ArgumentParser(
+        prog="live-inventory",
+        description="Live Inventory: a stock dashboard on PostgreSQL, live in every open browser.",
+    )
     commands = parser.add_subparsers(metavar="command", required=True)
     _add_serve(commands)
     for each in (postgres, accounts, tokens, files, upkeep):
@@ -45,7 +48,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_serve(commands: Commands) -> None:
-    parser = commands.add_parser("serve", help="serve the page (also when no command is named)")
+    parser = commands.add_parser("serve", help="serve the page (the default command)")
     parser.add_argument("--host", help="address to listen on (HOST, else 127.0.0.1)")
     parser.add_argument("--port", type=_port, help="port to listen on, 0 for any free one (PORT, else 8000)")
     parser.add_argument(
@@ -53,7 +56,7 @@ def _add_serve(commands: Commands) -> None:
     )
     processes = parser.add_mutually_exclusive_group()
     processes.add_argument("--workers", type=_count, metavar="N", help="processes that serve (WEB_CONCURRENCY, else 1)")
-    processes.add_argument("--reload", action="store_true", help="start again when a file of the project changes")
+    processes.add_argument("--reload", action="store_true", help="restart when a file of the project changes")
     parser.set_defaults(run=serve)
 
 

@@ -25,10 +25,10 @@ def add_commands(commands: Commands) -> None:
     """Add `account` and its own commands to the parser."""
     parser = commands.add_parser("account", help="add, list and change the accounts of those who sign in")
     own = parser.add_subparsers(metavar="what", required=True)
-    adding = _add(own, "add", add, "add an account; its password is asked for, or read from the standard input")
+    adding = _add(own, "add", add, "add an account; asks for its password, or reads it from standard input")
     adding.add_argument("--role", choices=GIVEN_ROLES, default="editor", help="what it may do (editor)")
     _add(own, "role", set_role, "give an account another role").add_argument("role", choices=GIVEN_ROLES)
-    _add(own, "password", set_password, "set another password; its devices are signed out, its API tokens removed")
+    _add(own, "password", set_password, "set a new password; signs out its devices and removes its API tokens")
     leaving = _add(own, "sign-out", sign_out, "sign an account out on all its devices")
     leaving.add_argument("--tokens", action="store_true", help="remove its API tokens too")
     _add(own, "remove", remove, "delete an account")
@@ -61,7 +61,7 @@ async def set_role(connection: Connection, options: argparse.Namespace) -> str:
 async def set_password(connection: Connection, options: argparse.Namespace) -> str:
     """Set another password."""
     await accounts.set_password(connection, await find_id(connection, options.name), _ask_password())
-    return f"{options.name} has another password now, is signed out everywhere, and has no API tokens any more.\n"
+    return f"{options.name} has a new password, is signed out everywhere, and no longer has API tokens.\n"
 
 
 async def sign_out(connection: Connection, options: argparse.Namespace) -> str:
@@ -70,7 +70,7 @@ async def sign_out(connection: Connection, options: argparse.Namespace) -> str:
     await sessions.close_sessions(connection, account_id)
     if options.tokens:
         await tokens.remove_tokens(connection, account_id)
-    return f"{options.name} is signed out everywhere{', and has no API tokens any more' if options.tokens else ''}.\n"
+    return f"{options.name} is signed out everywhere{', and no longer has API tokens' if options.tokens else ''}.\n"
 
 
 async def remove(connection: Connection, options: argparse.Namespace) -> str:

@@ -28,18 +28,18 @@ from webapp.stock.views import View
 
 def add_commands(commands: Commands) -> None:
     """Add the three commands to the parser."""
-    parser = commands.add_parser("import", help="bring items in from a CSV file, all of them or none")
-    parser.add_argument("file", help="the file, - for the standard input")
+    parser = commands.add_parser("import", help="import items from a CSV file, all of them or none")
+    parser.add_argument("file", help="the file, or - for standard input")
     parser.add_argument("--dry-run", action="store_true", help="only say what would happen")
     parser.add_argument("--encoding", type=_encoding, help="for a file that is not UTF-8, such as windows-1252")
     parser.set_defaults(run=import_file)
     parser = commands.add_parser("export", help="write all items as CSV")
-    parser.add_argument("file", nargs="?", help="the file; else the standard output")
+    parser.add_argument("file", nargs="?", help="the file; default: standard output")
     parser.set_defaults(run=export_file)
-    parser = commands.add_parser("simulate", help="fill an empty inventory, and trade like a shop")
+    parser = commands.add_parser("simulate", help="fill an empty inventory and trade like a shop")
     parser.add_argument("--rate", type=_positive, default=4, help="changes a second (4)")
     parser.add_argument("--for", type=_positive, dest="seconds", help="seconds to trade for; else until Ctrl-C")
-    parser.add_argument("--yes", action="store_true", help="trade with the items that are there already")
+    parser.add_argument("--yes", action="store_true", help="trade with the items that are already there")
     parser.set_defaults(run=simulate)
 
 

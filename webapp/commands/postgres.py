@@ -24,7 +24,7 @@ def add_commands(commands: Commands) -> None:
     parser.set_defaults(run=bring_up_to_date)
     # With a prefix that nobody types every argument is psql's own, -c and -h too.
     parser = commands.add_parser("psql", help="open the database in psql", add_help=False, prefix_chars="\n")
-    parser.add_argument("arguments", nargs="*", help="handed on to psql")
+    parser.add_argument("arguments", nargs="*", help="passed on to psql")
     parser.set_defaults(run=open_psql)
     parser = commands.add_parser("url", help="print the database's address, without its password")
     parser.set_defaults(run=print_url)

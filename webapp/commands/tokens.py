@@ -12,9 +12,11 @@ from webapp.postgres.statements import Row
 
 def add_commands(commands: Commands) -> None:
     """Add `token` and its own commands to the parser."""
-    parser = commands.add_parser("token", help="add, list and revoke what programs show instead of a password")
+    parser = commands.add_parser(
+        "token", help="add, list and revoke API tokens, which programs use instead of a password"
+    )
     own = parser.add_subparsers(metavar="what", required=True)
-    adding = own.add_parser("add", help="print a new token of an account; it cannot be seen again")
+    adding = own.add_parser("add", help="create a token for an account and print it, this once")
     adding.add_argument("name", help="the account's name")
     adding.add_argument("label", help="what it is for")
     adding.add_argument("--write", action="store_true", help="it may change the stock, as far as the account may")
@@ -50,4 +52,4 @@ def _use(row: Row) -> str:
 async def revoke(connection: Connection, options: argparse.Namespace) -> str:
     """Remove a token."""
     await tokens.remove_token(connection, options.id)
-    return f"Token {options.id} is worth nothing any more.\n"
+    return f"Token {options.id} is no longer valid.\n"

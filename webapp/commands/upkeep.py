@@ -16,14 +16,14 @@ from webapp.settings import SetupError, load_settings
 
 def add_commands(commands: Commands) -> None:
     """Add the commands to the parser."""
-    parser = commands.add_parser("doctor", help="say what is wrong with this deployment, and what helps")
+    parser = commands.add_parser("doctor", help="check this deployment, and say how to fix what is wrong")
     parser.set_defaults(run=examine_deployment)
-    parser = commands.add_parser("backup", help="write everything to a file, while it is served or not")
-    parser.add_argument("file", type=Path, help="the file; one of that name is replaced when all is written")
+    parser = commands.add_parser("backup", help="write everything to a file, whether it is being served or not")
+    parser.add_argument("file", type=Path, help="the file; an existing one is replaced once everything is written")
     parser.set_defaults(run=back_up_to_file)
-    parser = commands.add_parser("restore", help="make the database what it was at a backup, or leave it as it is")
-    parser.add_argument("file", type=Path, help="a file that `backup` has written")
-    parser.add_argument("--replace", action="store_true", help="also where there is something that will be gone")
+    parser = commands.add_parser("restore", help="restore a backup, all of it or nothing")
+    parser.add_argument("file", type=Path, help="a file written by `backup`")
+    parser.add_argument("--replace", action="store_true", help="even if that removes what is there now")
     parser.set_defaults(run=restore_from_file)
 
 
