@@ -126,6 +126,17 @@ async def test_a_change_between_page_and_socket_is_not_missed(server: LiveServer
         following.cancel()
 
 
+async def test_a_page_and_its_socket_read_the_list_once(server: LiveServer, database: psycopg.Connection) -> None:
+    make_item(database, name="apples")
+    await until(server.app.state.hub.is_certain)
+    with counted_work() as work:
+        async with open_page(server, "sort=quantity") as page:
+            await live(page)
+            make_item(database, name="pears")
+            await until(lambda: page.text("matches") == "2 items")
+    assert work.queries["view_items"] == 1
+
+
 async def test_a_page_of_one_process_resumes_at_another(
     server: LiveServer, database_url: str, database: psycopg.Connection
 ) -> None:

@@ -76,7 +76,7 @@ async def rounds(url: str, pool: Pool, seed: int, gate: Gate) -> AsyncGenerator[
                 await gate.pass_through(shown)
             counted_now = await counted(pool)
             for each in shown:
-                yield each._listing == await ItemList(each.view, pool, counted_now, pieces).read()
+                yield each.listing == await ItemList(each.view, pool, counted_now, pieces).read()
         await gate.pass_through(shown)
 
 
@@ -116,5 +116,5 @@ async def test_however_many_items_leave_one_by_one_no_page_waits_until_it_is_rea
         assert shown.touched_by(changes) is Touch.SOME
         await shown.load(Touch.SOME)
         await gate.pass_through([shown])
-        assert shown._listing
-        assert [item.id for item in shown._listing.items] == [first + 10, first + 11, first + 12]
+        assert shown.listing
+        assert [item.id for item in shown.listing.items] == [first + 10, first + 11, first + 12]

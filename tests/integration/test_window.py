@@ -52,7 +52,7 @@ async def touches(
             touch = each.touched_by(changes)
             if touch is not Touch.NOTHING:
                 await each.load(touch)
-            yield touch, each._listing == await ItemList(each.view, pool, counted_now, pieces).read()
+            yield touch, each.listing == await ItemList(each.view, pool, counted_now, pieces).read()
 
 
 async def goes_wrong(database: psycopg.Connection, pool: Pool) -> bool:

@@ -11,7 +11,8 @@ from prometheus_client import Histogram
 
 from webapp.live.broadcast import Broadcast
 from webapp.live.changes import Changes, Event, Heard, Resync
-from webapp.live.item_list import ItemList
+from webapp.live.difference import Snapshot
+from webapp.live.item_list import ItemList, Listing
 from webapp.live.item_view import ItemPage, ItemView
 from webapp.live.listener import Listener
 from webapp.live.live_view import CERTAIN_FOR_S, LiveView, Source
@@ -143,13 +144,32 @@ class Hub:
         self._pages[page] = None
         return page
 
+    async def look(self, view: View, *, certain: bool) -> tuple[Listing, Snapshot]:
+        """Read a view for a page that opens; `certain`: see `Tallies.figures`.
+
+        Its socket, which comes soon, finds what was read, and kept from the feed since.
+        """
+        live = self._live(view)
+        live.pages += 1
+        try:
+            if certain and (shown := await live.look()) and isinstance(live.source, ItemList) and live.source.listing:
+                return live.source.listing, shown
+        finally:
+            self._let_go(view)
+        source = self.item_list(view)
+        listing = await source.read(certain=certain)
+        return listing, source.render(listing)
+
     def leave(self, page: Page) -> None:
-        """Forget a page. A few views that nobody looks at stay: who returns gets a difference, not everything."""
+        """Forget a page."""
         self._pages.pop(page, None)
-        live = self._items[page.view]
-        live.pages -= 1
-        if not live.pages:
-            self._idle[page.view] = None
+        self._let_go(page.view)
+
+    def _let_go(self, view: Hashable) -> None:
+        """A few views that nobody looks at stay: who returns gets a difference, not everything."""
+        self._items[view].pages -= 1
+        if not self._items[view].pages:
+            self._idle[view] = None
         while len(self._idle) > IDLE_VIEWS:
             self._items.pop(self._idle.popitem(last=False)[0]).close()
 

@@ -49,7 +49,7 @@ class ItemList:
         self._pieces = pieces
         self._turn_beside = turn_beside
         self._tally: Tally | None = None
-        self._listing: Listing | None = None
+        self.listing: Listing | None = None
         self._window: Window | None = None
         self._items: dict[int, Item] = {}  # of the page, as far as they have not changed since
         self._entries: dict[Item, Entry] = {}
@@ -59,10 +59,10 @@ class ItemList:
     async def load(self, touch: Touch) -> Snapshot:
         """Read, as far as it is needed, and render what is to be shown now."""
         known = await self._renewed(self._window) if self._window and touch is not Touch.ALL else None
-        self._listing = known or await self.read(margin=MARGIN_ROWS)
+        self.listing = known or await self.read(margin=MARGIN_ROWS)
         if self._refilling is None and self._is_short():
             self._refilling = asyncio.create_task(self._refill(), context=Context())
-        return self.render(self._listing)
+        return self.render(self.listing)
 
     async def read(self, *, margin: int = 0, certain: bool = True) -> "Listing":
         """Read the page of rows and a margin around it, after their number; `certain`: see `Tallies.figures`."""
@@ -80,7 +80,7 @@ class ItemList:
 
     def touched_by(self, changes: Changes) -> Touch:
         """Forget what changed, and say whether the page lacks something now, or shows what it should not."""
-        if self._tally is None or self._listing is None:
+        if self._tally is None or self.listing is None:
             return Touch.ALL
         moves = self._tally.moves(changes, self._order(self._tally))
         altered = self._items.keys() & moves.item_ids
@@ -97,8 +97,8 @@ class ItemList:
         ids = self._ids(self._window, matches)
         if ids is None:
             return Touch.ALL
-        is_shown = matches == self._listing.matches and not self._window.unplaced
-        is_shown &= [self._items.get(item_id) for item_id in ids] == list(self._listing.items)
+        is_shown = matches == self.listing.matches and not self._window.unplaced
+        is_shown &= [self._items.get(item_id) for item_id in ids] == list(self.listing.items)
         return Touch.NOTHING if is_shown else Touch.SOME
 
     def highlight(self, entry: Entry, before: Entry | None) -> str:
@@ -128,9 +128,9 @@ class ItemList:
 
     def _is_short(self) -> bool:
         """Whether a few more changes move in what is not known, or it is long ago that the matches were counted."""
-        if self._window is None or self._tally is None or self._tally.figures is None or self._listing is None:
+        if self._window is None or self._tally is None or self._tally.figures is None or self.listing is None:
             return False
-        start, matches = (self._listing.page - 1) * PAGE_ROWS, self._listing.matches
+        start, matches = (self.listing.page - 1) * PAGE_ROWS, self.listing.matches
         return self._tallies.is_due(self._tally) or self._window.margin(start, PAGE_ROWS, matches) < MARGIN_ROWS // 2
 
     async def _refill(self) -> None:

@@ -66,7 +66,7 @@ class LiveView:
         turn: Turn = nullcontext,
         catch_up: CatchUp = _never,
     ) -> None:
-        self._source = source
+        self.source = source
         self._wake = wake
         self._turn = turn
         self._catch_up = catch_up
@@ -92,7 +92,7 @@ class LiveView:
         if self._heard_meanwhile is not None:
             self._heard_meanwhile.append(changes)
         elif self._dirty < Touch.ALL:
-            self.touch(self._source.touched_by(changes))
+            self.touch(self.source.touched_by(changes))
 
     def touch(self, touch: Touch = Touch.ALL) -> None:
         """Note that what is shown may be old. Also while nobody looks: the next to come must not be told `equal`."""
@@ -140,8 +140,8 @@ class LiveView:
         old = self._recent.get(revision)
         key = revision if old else ""  # clients may claim any revision: whatever is unknown shares one frame
         if key not in self._frames:
-            partials = difference(old, newest, self._source.highlight, self._source.stub) if old else everything(newest)
-            self._frames[key] = self._source.frame(partials, newest.revision)
+            partials = difference(old, newest, self.source.highlight, self.source.stub) if old else everything(newest)
+            self._frames[key] = self.source.frame(partials, newest.revision)
         return self._frames[key], newest.revision
 
     def changed_since(self, revision: str) -> int | None:
@@ -150,6 +150,28 @@ class LiveView:
             return 0
         old = self._recent.get(revision)
         return count_changed(old, self._snapshot) if old else None
+
+    async def look(self) -> Snapshot | None:
+        """Read all there is to show, for a page whose socket comes soon; None where somebody looks already.
+
+        Raises what reading raises.
+        """
+        if self.watchers or self._refreshing is not None:
+            return None
+        self._refreshing = asyncio.create_task(self._refresh_once(), context=Context())
+        await asyncio.shield(self._refreshing)  # others may wait for it by now
+        return self._snapshot
+
+    async def _refresh_once(self) -> None:
+        self._dirty = Touch.ALL
+        try:
+            await self._refresh()
+        except BaseException:
+            self._dirty = Touch.ALL
+            raise
+        finally:
+            self._refreshing = None
+            self.touch(Touch.NOTHING)  # for who came meanwhile
 
     async def _refresh_while_dirty(self) -> None:
         """One refresh at a time."""
@@ -184,7 +206,7 @@ class LiveView:
         patience = asyncio.get_running_loop().call_later(TOGETHER_S, self._wake, self.watchers)
         meanwhile = self._heard_meanwhile = []
         try:
-            self._show(await self._source.load(touch))
+            self._show(await self.source.load(touch))
             patience.cancel()
         finally:
             self._heard_meanwhile = None

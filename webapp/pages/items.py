@@ -99,9 +99,7 @@ async def _locations(pool: Pool) -> list[str]:
 
 
 async def _view_values(view: View, complaints: list[str], hub: Hub, *, certain: bool) -> dict[str, Any]:
-    source = hub.item_list(view)
-    listing = await source.read(certain=certain)
-    shown = source.render(listing)
+    listing, shown = await hub.look(view, certain=certain)
     return {
         "view": view,
         "complaints": complaints,
