@@ -6,7 +6,7 @@ import json
 import re
 import ssl
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Protocol
 
@@ -138,10 +138,3 @@ async def open_page(server: Address, query: str = "") -> AsyncIterator[Browserle
     finally:
         following.cancel()
         await asyncio.gather(following, return_exceptions=True)
-
-
-async def until(condition: Callable[[], object], within_s: float = 10) -> None:
-    """Wait for a condition of the pages."""
-    async with asyncio.timeout(within_s):
-        while not condition():  # noqa: ASYNC110 - any condition, of whatever happens in pages
-            await asyncio.sleep(0.005)

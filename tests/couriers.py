@@ -12,7 +12,7 @@ from typing import Any
 import psycopg
 from psycopg.conninfo import make_conninfo
 
-from tests.browserless import until
+from tests.waiting import until
 from webapp.live.courier import Courier
 from webapp.live.feed import DedicatedConnection
 from webapp.live.listener import Listener

@@ -1,5 +1,6 @@
 """Waiting for conditions, never for seconds."""
 
+import asyncio
 import time
 from collections.abc import Callable
 
@@ -10,3 +11,10 @@ def eventually(condition: Callable[[], object], within_s: float = 10) -> None:
     while not condition():
         assert time.monotonic() < ends_at, "what was waited for did not happen"
         time.sleep(0.005)
+
+
+async def until(condition: Callable[[], object], within_s: float = 10) -> None:
+    """Do the same in a task, and let others run meanwhile."""
+    async with asyncio.timeout(within_s):
+        while not condition():  # noqa: ASYNC110 - any condition, of whatever happens elsewhere
+            await asyncio.sleep(0.005)

@@ -9,8 +9,8 @@ import psycopg
 from tests.benchmarks.figures import Cell, Table, percentile
 from tests.benchmarks.lab import Application, Lab
 from tests.benchmarks.probe import CALM_S, HELLO, SETTLE_S, Writer, delays_ms, open_page, watch
-from tests.browserless import until
 from tests.server import serve
+from tests.waiting import until
 from tests.work import counted_work
 
 ITEMS = 100_000

@@ -5,8 +5,9 @@ import os
 
 import psycopg
 
-from tests.browserless import open_page, until
+from tests.browserless import open_page
 from tests.server import serve
+from tests.waiting import until
 
 ROWS = int(os.environ.get("ROWS", "20000"))  # ROWS=1000000 takes a minute
 

@@ -7,8 +7,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tests.browserless import open_page, until
+from tests.browserless import open_page
 from tests.command import serving
+from tests.waiting import until
 
 CHANGES = int(os.environ.get("CHANGES", "0"))
 AT_ONCE = 50

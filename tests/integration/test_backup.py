@@ -8,11 +8,12 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from tests.browserless import open_page, until
+from tests.browserless import open_page
 from tests.command import call, refusal
 from tests.factories import make_item
 from tests.integration.parts import postgres_15
 from tests.server import LiveServer, serve
+from tests.waiting import until
 from webapp.operations.backup import CONTENTS, LEFT_OUT, back_up
 from webapp.operations.restore import restore
 from webapp.postgres.migrations import (

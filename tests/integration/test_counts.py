@@ -6,10 +6,11 @@ import httpx
 import psycopg
 import pytest
 
-from tests.browserless import BrowserlessPage, open_page, until
+from tests.browserless import BrowserlessPage, open_page
 from tests.factories import make_item
 from tests.follower import Proxy, follow
 from tests.server import LiveServer, serve
+from tests.waiting import until
 from tests.work import counted_work
 from webapp import main
 from webapp.live import hub, tallies

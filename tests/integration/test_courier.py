@@ -8,10 +8,10 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.browserless import until
 from tests.couriers import APPLICATION, EAGER, NEVER_S, Consumer, HastyCourier, at_work, consuming, stress
 from tests.factories import make_item
 from tests.follower import Proxy, follow
+from tests.waiting import until
 from webapp.live.courier import MOST_PAYLOADS, Courier
 from webapp.live.feed import DedicatedConnection
 

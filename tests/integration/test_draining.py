@@ -9,9 +9,9 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
-from tests.browserless import until
 from tests.factories import make_item
 from tests.server import serve
+from tests.waiting import until
 from webapp.server import draining
 
 RESUME = '{"type": "resume"}'

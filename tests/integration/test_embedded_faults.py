@@ -14,9 +14,10 @@ import httpx
 import psycopg
 import pytest
 
-from tests.browserless import BrowserlessPage, open_page, until
+from tests.browserless import BrowserlessPage, open_page
 from tests.integration.parts import folder
 from tests.server import LiveServer, serve
+from tests.waiting import until
 from webapp.operations.doctor import examine
 from webapp.postgres.database import prepare
 from webapp.settings import Settings

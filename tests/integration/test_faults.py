@@ -11,12 +11,13 @@ import httpx
 import psycopg
 import pytest
 
-from tests.browserless import BrowserlessPage, open_page, until
+from tests.browserless import BrowserlessPage, open_page
 from tests.command import serving
 from tests.factories import make_item
 from tests.integration import parts
 from tests.proxy import network_before, network_to
 from tests.server import LiveServer, serve
+from tests.waiting import until
 from tests.work import counted_work
 
 CROWD = 1_000

@@ -11,9 +11,9 @@ import psycopg
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 
-from tests.browserless import until
 from tests.factories import make_item
 from tests.server import LiveServer, serve
+from tests.waiting import until
 from webapp.live import item_view
 from webapp.live.changes import Touch
 from webapp.live.item_view import ItemPage, ItemView

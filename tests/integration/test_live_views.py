@@ -10,9 +10,10 @@ import psycopg
 import pytest
 from websockets.asyncio.client import connect
 
-from tests.browserless import BrowserlessPage, open_page, until
+from tests.browserless import BrowserlessPage, open_page
 from tests.factories import make_item
 from tests.server import LiveServer, serve
+from tests.waiting import until
 from tests.work import counted_work
 from webapp.live import item_list
 from webapp.live.changes import Touch

@@ -10,11 +10,11 @@ from prometheus_client import REGISTRY
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.browserless import open_page, until
+from tests.browserless import open_page
 from tests.factories import make_item
 from tests.integration.test_probes import values
 from tests.server import LiveServer, serve
-from tests.waiting import eventually
+from tests.waiting import eventually, until
 from webapp import __version__
 from webapp.operations import vitals
 from webapp.settings import RESOURCES

@@ -7,11 +7,12 @@ import pytest
 from fastapi import Request
 from psycopg.conninfo import make_conninfo
 
-from tests.browserless import BrowserlessPage, open_page, until
+from tests.browserless import BrowserlessPage, open_page
 from tests.factories import make_item
 from tests.integration import parts
 from tests.integration.test_workers import following
 from tests.server import LiveServer, serve
+from tests.waiting import until
 from webapp.postgres.hearing import check_hearing
 from webapp.settings import SetupError
 

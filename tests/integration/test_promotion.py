@@ -10,12 +10,12 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from tests.browserless import open_page, until
+from tests.browserless import open_page
 from tests.factories import make_item
 from tests.integration.parts import answers, folder, free_port, running, unprivileged
 from tests.integration.test_doctor import wrong
 from tests.server import serve
-from tests.waiting import eventually
+from tests.waiting import eventually, until
 from webapp.postgres.embedded import EmbeddedServer
 from webapp.postgres.hearing import check_hearing
 from webapp.postgres.migrations import migrate

@@ -6,10 +6,10 @@ import httpx
 import psycopg
 import pytest
 
-from tests.browserless import until
 from tests.factories import make_item
 from tests.follower import follow
 from tests.server import serve
+from tests.waiting import until
 from webapp.operations import pruning
 from webapp.operations.pruning import Pruner
 from webapp.postgres.database import Database, Pool, open_pool

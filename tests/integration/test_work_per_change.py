@@ -8,8 +8,9 @@ from contextlib import AsyncExitStack
 import psycopg
 import pytest
 
-from tests.browserless import BrowserlessPage, open_page, until
+from tests.browserless import BrowserlessPage, open_page
 from tests.server import LiveServer, serve
+from tests.waiting import until
 from tests.work import Work, counted_work
 
 CHANGES = 3  # one after the other, so that what comes late is counted with the next

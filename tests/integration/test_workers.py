@@ -13,12 +13,12 @@ import httpx
 import psycopg
 import pytest
 
-from tests.browserless import BrowserlessPage, until
+from tests.browserless import BrowserlessPage
 from tests.command import serving
 from tests.factories import make_item
 from tests.integration import unable
 from tests.server import LiveServer
-from tests.waiting import eventually
+from tests.waiting import eventually, until
 from webapp.server.workers import Supervisor
 from webapp.settings import SetupError
 

@@ -1,11 +1,11 @@
 """Pages whose connections only keep what is written to them: no server, no database."""
 
 import asyncio
-from collections.abc import Callable
 from typing import cast
 from zoneinfo import ZoneInfo
 
 from tests.unit.shelf import Shelf, change, settled, snapshot
+from tests.waiting import until
 from webapp.live.broadcast import Broadcast
 from webapp.live.changes import Changes
 from webapp.live.live_view import LiveView
@@ -101,12 +101,6 @@ class Company:
 def resume() -> str:
     revision = snapshot(1).revision
     return f'{{"type": "resume", "revision": "{revision}", "summary": "{revision}"}}'
-
-
-async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(5):
-        while not condition():  # noqa: ASYNC110 - any condition
-            await asyncio.sleep(0)
 
 
 async def served(broadcast: Broadcast) -> None:

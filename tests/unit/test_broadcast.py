@@ -9,7 +9,8 @@ from itertools import pairwise
 
 import pytest
 
-from tests.unit.company import Company, served, until
+from tests.unit.company import Company, served
+from tests.waiting import until
 from webapp.live import broadcast as broadcast_module
 from webapp.live.broadcast import SLICE
 from webapp.live.live_view import RECENT_SNAPSHOTS, LiveView

@@ -5,8 +5,9 @@ import time
 
 import pytest
 
-from tests.unit.company import Company, resume, served, until
+from tests.unit.company import Company, resume, served
 from tests.unit.shelf import settled
+from tests.waiting import until
 from webapp.rendering import build
 
 

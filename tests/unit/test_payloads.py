@@ -5,7 +5,8 @@ import time
 
 import pytest
 
-from tests.unit.company import Company, Wire, served, until
+from tests.unit.company import Company, Wire, served
+from tests.waiting import until
 from webapp.live import broadcast as broadcast_module
 from webapp.sockets import payloads
 from webapp.sockets.client import WRITE_LIMIT_S

@@ -3,21 +3,16 @@
 import asyncio
 import os
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
 import pytest
 from websockets.protocol import SERVER, Protocol
 
 from tests.unit.wire import MAX_BYTES, Hearer
+from tests.waiting import until
 from webapp.sockets.client import Frames
 from webapp.sockets.peer import Limits, Peer
-
-
-async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(5):
-        while not condition():  # noqa: ASYNC110 - any condition
-            await asyncio.sleep(0)
 
 
 @asynccontextmanager

@@ -8,8 +8,9 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from tests.unit.company import Company, Wire, served, until
+from tests.unit.company import Company, Wire, served
 from tests.unit.shelf import change, settled
+from tests.waiting import until
 from webapp.live import receipts as receipts_module
 from webapp.live.changes import Changes
 from webapp.live.receipts import MOST_OPEN, Receipts
