@@ -75,6 +75,11 @@ def test_rows_are_known_by_the_line_they_begin_on() -> None:
     ]
 
 
+@pytest.mark.parametrize("data", [b'sep="\nname\n', b"sep=\r\nname\n"])
+def test_what_can_be_no_delimiter_is_no_line_that_names_one(data: bytes) -> None:
+    assert read(data) == [[data.decode().split()[0]], ["name"]]
+
+
 @pytest.mark.parametrize(
     ("data", "sentence"),
     [

@@ -16,7 +16,7 @@ DELIMITERS = (",", ";", "\t")
 BOM = BOM_UTF8.decode()
 SAVE_AS = "Save it as “CSV UTF-8”, so that every letter arrives as it is."
 _HALF_CHARACTER = re.compile("[\ud800-\udfff]")  # what `surrogateescape` makes of bytes that are not UTF-8
-_SEPARATOR_LINE = re.compile(r"sep=(.)[\r\n]*")
+_SEPARATOR_LINE = re.compile(r'sep=([^"\r\n])[\r\n]*')
 # A spreadsheet takes a cell for a formula by its first character, also after white space or in its wide form. Cells
 # that begin with apostrophes before one are guarded as well, so that taking one apostrophe off is always right.
 _FORMULA = re.compile(rf"[{WHITE_SPACE}']*[=+\-@＝＋－＠]|'*[\t\r\n]")  # noqa: RUF001 - the wide forms are meant
