@@ -1,11 +1,15 @@
 """The database goes away, and comes back: nobody waits for long, and nobody has to restart anything."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import httpx
+import psycopg
 import pytest
 
+from tests.factories import make_item
 from tests.proxy import Network, network_before
 from tests.server import LiveServer, serve
-from tests.waiting import eventually
+from tests.waiting import eventually, waiting_for_locks
 from webapp.postgres import database as database_module
 
 
@@ -49,3 +53,22 @@ def test_a_restart_of_the_server_is_noticed_before_anybody_is_given_a_dead_conne
         network.mend()
         answers = [httpx.post(f"{server.url}/items/1/put", verify=False, timeout=20) for _ in range(5)]
     assert {answer.status_code for answer in answers} == {404}
+
+
+def test_readers_do_not_wait_for_those_who_wait_for_a_transaction_that_somebody_has_left_open(
+    database_url: str, database: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database_module, "CONNECTION_LIMIT_S", 60)
+    monkeypatch.setattr(database_module, "LOCK_LIMIT", "60s")
+    item_id = make_item(database, quantity=100)
+    with serve(database_url) as server, ThreadPoolExecutor(20) as crowd:
+        with psycopg.connect(database_url) as other:
+            other.execute("SELECT FROM inventory FOR UPDATE")
+            take = f"{server.url}/items/{item_id}/take"
+            taken = [crowd.submit(httpx.post, take, verify=False, timeout=60) for _ in range(20)]
+            eventually(lambda: waiting_for_locks(database) >= 4)
+            answers = [get(server, path) for path in ("/", f"/items/{item_id}", "/api/items")]
+            assert waiting_for_locks(database) == 4
+        assert {answer.status_code for answer in answers} == {200}
+        assert {each.result().status_code for each in taken} == {303}
+    assert database.execute("SELECT quantity FROM inventory").fetchone() == (80,)

@@ -9,7 +9,7 @@ import pytest
 from tests.command import call
 from tests.factories import make_item
 from tests.server import serve
-from tests.waiting import eventually
+from tests.waiting import eventually, waiting_for_locks
 
 NAME = "№ 1 😀"
 FORM = {"name": NAME, "quantity": "5"}
@@ -53,14 +53,9 @@ def test_two_who_change_an_item_at_once_add_up_at_any_isolation(
         httpx.Client(base_url=server.url, verify=False, timeout=20) as visitor,
         ThreadPoolExecutor(1) as thread,
     ):
-        with database.transaction():
-            database.execute("UPDATE inventory SET quantity = quantity - 1")
+        with psycopg.connect(database_url) as other:
+            other.execute("UPDATE inventory SET quantity = quantity - 1")
             taken = thread.submit(visitor.post, f"/items/{item_id}/take")
-            eventually(lambda: waiting_for_locks(database))
+            eventually(lambda: waiting_for_locks(database) == 1)
         assert taken.result().status_code == 303
     assert database.execute("SELECT quantity FROM inventory").fetchone() == (8,)
-
-
-def waiting_for_locks(database: psycopg.Connection) -> bool:
-    query = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
-    return database.execute(query).rowcount > 0

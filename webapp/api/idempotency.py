@@ -12,7 +12,7 @@ from psycopg.types.json import Jsonb
 from webapp.addresses import path_of
 from webapp.errors import problem_of
 from webapp.postgres.database import Connection, Source
-from webapp.postgres.statements import Row, execute, fetch_one, transaction
+from webapp.postgres.statements import Row, execute, fetch_one, writing_transaction
 from webapp.problems import Problem, of_kind
 from webapp.responses import PoolOfApp
 from webapp.roles import PRINCIPAL
@@ -46,7 +46,7 @@ class Once:
         """Act on the pool or, where the answer is to be kept, within a transaction."""
         if self._key is None:
             return await act(self._pool)
-        async with transaction(self._pool) as connection:
+        async with writing_transaction(self._pool) as connection:
             await self._wait_for_others(connection)
             fingerprint = await _fingerprint(self._request)
             if stored := await fetch_one(connection, "stored_answer", key=self._key, hours=KEPT_HOURS):

@@ -13,14 +13,39 @@ from typing import Any
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.rows import DictRow, dict_row
-from psycopg_pool import AsyncConnectionPool
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from webapp.postgres.embedded import EmbeddedServer, default_data_dir
 from webapp.postgres.migrations import migrate
 from webapp.settings import Settings, SetupError
 
 Connection = psycopg.AsyncConnection[DictRow]
-Pool = AsyncConnectionPool[Connection]
+
+
+class Pool(AsyncConnectionPool[Connection]):
+    """The connections of requests and views.
+
+    Half of them are for those who change the stock, who may wait for each other's locks: readers have the others.
+    """
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._writers = asyncio.Semaphore(self.max_size // 2)
+
+    @asynccontextmanager
+    async def writing(self) -> AsyncIterator[None]:
+        """Be one of those who write. Raises `PoolTimeout` if there is no room for another in time."""
+        try:
+            async with asyncio.timeout(CONNECTION_LIMIT_S):
+                await self._writers.acquire()
+        except TimeoutError as error:
+            raise PoolTimeout("others write, and wait for locks") from error
+        try:
+            yield
+        finally:
+            self._writers.release()
+
+
 Source = Pool | Connection  # a connection is one with an open transaction, which what is done shall be part of
 
 # A frozen network must not freeze a request: the kernel gives up on unanswered bytes, the server on idle peers.

@@ -1,12 +1,12 @@
 """Named queries, run on a connection of the pool, or on one whose open transaction they shall be part of."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, nullcontext, suppress
 from typing import Any
 
 from psycopg.errors import DiskFull, ReadOnlySqlTransaction
 
-from webapp.postgres.database import Connection, Source, use_connection
+from webapp.postgres.database import Connection, Pool, Source, use_connection
 from webapp.postgres.queries import QUERIES
 
 Row = dict[str, Any]
@@ -16,6 +16,13 @@ Row = dict[str, Any]
 async def transaction(source: Source) -> AsyncIterator[Connection]:
     """Open a transaction, or a savepoint in the one that is open."""
     async with use_connection(source) as connection, connection.transaction():
+        yield connection
+
+
+@asynccontextmanager
+async def writing_transaction(source: Source) -> AsyncIterator[Connection]:
+    """Open a transaction that changes the stock, and may wait for others that do."""
+    async with source.writing() if isinstance(source, Pool) else nullcontext(), transaction(source) as connection:
         yield connection
 
 

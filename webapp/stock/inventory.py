@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 
 from webapp.postgres.database import Connection, Source
-from webapp.postgres.statements import Row, execute, fetch_one, transaction
+from webapp.postgres.statements import Row, execute, fetch_one, writing_transaction
 from webapp.roles import PRINCIPAL
 from webapp.stock.items import (
     FIELDS,
@@ -92,7 +92,7 @@ async def writing(source: Source, author: Author, values: Values | None = None) 
     """
     claim = {name: "" if value is None else str(value) for name, value in _claim(author).items()}
     try:
-        async with transaction(source) as connection:
+        async with writing_transaction(source) as connection:
             await execute(connection, "claim", **claim)
             yield connection
     except psycopg.errors.LockNotAvailable as error:
