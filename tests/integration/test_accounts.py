@@ -1,6 +1,7 @@
 """Signing in and out, sessions and accounts, as a browser without scripts meets them."""
 
 import re
+from unittest.mock import Mock
 
 import httpx
 import psycopg
@@ -10,7 +11,7 @@ from websockets.sync.client import connect
 
 from tests.accounts import PASSWORD, as_browser, cookie, make_account, on, sign_in, token_for, wait_until_closed
 from tests.server import LiveServer, serve
-from webapp.access import accounts, sessions, tokens
+from webapp.access import accounts, passwords, sessions, tokens
 from webapp.access.attempts import FREE_OF_ACCOUNT
 
 
@@ -44,8 +45,13 @@ def test_no_other_site_can_be_led_to(nobody: httpx.Client, place: str) -> None:
         ("\u202eAda", "\ud7ff"),
     ],
 )
-def test_a_wrong_name_and_a_wrong_password_are_told_alike(nobody: httpx.Client, name: str, password: str) -> None:
+def test_a_wrong_name_and_a_wrong_password_are_told_alike_and_after_the_same_work(
+    nobody: httpx.Client, name: str, password: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    verify = Mock(side_effect=passwords._verify)
+    monkeypatch.setattr(passwords, "_verify", verify)
     answer = sign_in(nobody, name, password)
+    assert verify.call_count == 1
     assert answer.status_code == 401
     assert "Wrong name or password." in answer.text
     assert "set-cookie" not in answer.headers
