@@ -118,11 +118,13 @@ SELECT id, name, quantity, unit, location, reorder_level, code, version, updated
    FOR UPDATE;
 
 -- item_at_version --
--- What the log knows of an item as it was at a version, or no row.
+-- What the log knows of an item as it was at a version, or no row; none either if all items were removed after
+-- %(seen_at)s, for then it is another item.
 SELECT after_name AS name, after_quantity AS quantity, after_unit AS unit, after_location AS location,
        after_reorder_level AS reorder_level, after_code AS code
   FROM public.inventory_changes
  WHERE item_id = %(id)s AND version = %(version)s AND operation <> 'delete'
+   AND NOT EXISTS (SELECT FROM public.inventory_changes WHERE item_id IS NULL AND changed_at > %(seen_at)s)
  ORDER BY id DESC
  LIMIT 1;
 
@@ -179,13 +181,15 @@ SELECT id
 
 -- change_to_undo --
 -- The change, whether it was taken back already, whether all items were removed since (their numbers may be in use
--- again), and whether it is older than %(hours)s hours; or no row.
+-- again, or will be: that of the item has not been given to another yet), and whether it is older than %(hours)s hours;
+-- or no row.
 SELECT id, operation, item_id, version,
        before_name, before_quantity, before_unit, before_location, before_reorder_level, before_code,
        after_name, after_quantity, after_unit, after_location, after_reorder_level, after_code,
        EXISTS (SELECT FROM public.inventory_changes AS undoing WHERE undoing.undoes = change.id) AS is_undone,
        EXISTS (SELECT FROM public.inventory_changes AS emptied
                 WHERE emptied.item_id IS NULL AND emptied.id > change.id) AS is_cut_off,
+       item_id > coalesce(pg_sequence_last_value(pg_get_serial_sequence('public.inventory', 'id')::regclass), 0) AS is_ahead,
        changed_at < now() - make_interval(hours => %(hours)s) AS is_old
   FROM public.inventory_changes AS change
  WHERE id = %(id)s;

@@ -7,7 +7,17 @@ import pytest
 from tests.factories import make_item
 from webapp.postgres.database import Database, Pool, open_pool
 from webapp.stock import inventory
-from webapp.stock.items import Author, CannotUndo, CodeTaken, EditConflict, NameTaken, NewItem, NoSuchItem, NotEnough
+from webapp.stock.items import (
+    Author,
+    CannotUndo,
+    CodeTaken,
+    EditConflict,
+    NameTaken,
+    NewItem,
+    NoSuchItem,
+    NotEnough,
+    Seen,
+)
 from webapp.stock.undo import undo_change
 
 ANNA = Author(source="page", actor="anna")
@@ -45,7 +55,7 @@ async def test_an_edit_merges_with_what_others_changed(pool: Pool, database: psy
     seen = await inventory.find_item(pool, apples)
     database.execute("UPDATE inventory SET quantity = 7, location = 'B'")
     mine = {"name": "Apples", "quantity": 10, "unit": "kg", "location": "A"}
-    item = await inventory.edit_item(pool, apples, mine, ANNA, seen.version)
+    item = await inventory.edit_item(pool, apples, mine, ANNA, Seen(seen.version))
     assert (item.name, item.quantity, item.location) == ("Apples", 7, "B")
 
 
@@ -54,20 +64,20 @@ async def test_two_edits_of_one_field_are_a_conflict_that_tells_both_sides(
 ) -> None:
     apples = make_item(database, name="apples", quantity=10, location="A")
     seen = await inventory.find_item(pool, apples)
-    await inventory.edit_item(pool, apples, {"quantity": 8}, Author("page", "bob"), seen.version)
+    await inventory.edit_item(pool, apples, {"quantity": 8}, Author("page", "bob"), Seen(seen.version))
     with pytest.raises(EditConflict) as caught:
-        await inventory.edit_item(pool, apples, {"quantity": 9, "location": "A"}, ANNA, seen.version)
+        await inventory.edit_item(pool, apples, {"quantity": 9, "location": "A"}, ANNA, Seen(seen.version))
     conflict = caught.value
     assert (conflict.theirs.quantity, conflict.mine, conflict.fields) == (8, {"quantity": 9}, ("quantity",))
     assert (conflict.who, conflict.how) == ("bob", "page")
-    item = await inventory.edit_item(pool, apples, {"quantity": 9}, ANNA, conflict.theirs.version)
+    item = await inventory.edit_item(pool, apples, {"quantity": 9}, ANNA, Seen(conflict.theirs.version))
     assert item.quantity == 9
 
 
 async def test_two_who_make_the_same_edit_agree(pool: Pool, database: psycopg.Connection) -> None:
     apples = make_item(database, quantity=10)
     for _ in range(2):
-        item = await inventory.edit_item(pool, apples, {"quantity": 8}, ANNA, 1)
+        item = await inventory.edit_item(pool, apples, {"quantity": 8}, ANNA, Seen(1))
     assert (item.quantity, item.version) == (8, 2)
 
 
@@ -76,13 +86,29 @@ async def test_a_version_that_the_log_does_not_know_is_never_written_over(
 ) -> None:
     apples = make_item(database, name="apples", quantity=10)
     with pytest.raises(EditConflict) as caught:
-        await inventory.edit_item(pool, apples, {"name": "apples", "quantity": 3}, ANNA, 99)
+        await inventory.edit_item(pool, apples, {"name": "apples", "quantity": 3}, ANNA, Seen(99))
     assert caught.value.fields == ("quantity",)
+
+
+async def test_an_item_with_the_number_of_one_that_was_truncated_away_is_not_written_over(
+    pool: Pool, database: psycopg.Connection
+) -> None:
+    seen = await inventory.find_item(pool, make_item(database, name="apples", quantity=10))
+    database.execute("TRUNCATE inventory RESTART IDENTITY")
+    for quantity in (10, 11):  # its first version, and a later one
+        pears = make_item(database, name="pears") if quantity == 10 else 1
+        database.execute("UPDATE inventory SET quantity = %s", [quantity])
+        with pytest.raises(EditConflict) as caught:
+            await inventory.edit_item(
+                pool, pears, {"name": "apples", "quantity": 9}, ANNA, Seen(seen.version, seen.updated_at)
+            )
+        assert caught.value.fields == ("name", "quantity")
+    await inventory.edit_item(pool, pears, {"name": "plums"}, ANNA, Seen(caught.value.theirs.version))
 
 
 async def test_what_a_field_cannot_show_is_not_taken_for_an_edit(pool: Pool, database: psycopg.Connection) -> None:
     apples = make_item(database, name=" two\nlines ", quantity=10)
-    item = await inventory.edit_item(pool, apples, {"name": "twolines", "quantity": 9}, ANNA, 1)
+    item = await inventory.edit_item(pool, apples, {"name": "twolines", "quantity": 9}, ANNA, Seen(1))
     assert (item.name, item.quantity) == (" two\nlines ", 9)
 
 
@@ -198,6 +224,16 @@ async def test_undo_leaves_an_item_alone_that_only_has_the_number_of_another(
     with pytest.raises(CannotUndo, match="removed since"):
         await undo_change(pool, added, ANNA)
     assert quantity(database, grapes) == 10
+
+
+async def test_an_undo_takes_no_number_that_is_still_to_be_given(pool: Pool, database: psycopg.Connection) -> None:
+    make_item(database, name="apples")
+    await inventory.delete_item(pool, make_item(database, name="pears"), ANNA)
+    deleted = last_change(database)
+    database.execute("TRUNCATE inventory RESTART IDENTITY")
+    with pytest.raises(CannotUndo, match="removed since"):
+        await undo_change(pool, deleted, ANNA)
+    assert [make_item(database) for _ in range(2)] == [1, 2]
 
 
 async def test_what_is_old_stays(pool: Pool, database: psycopg.Connection) -> None:

@@ -48,7 +48,8 @@ async def edit(request: Request, item_id: int, pool: PoolOfApp, pieces: PiecesOf
     form, author = EditForm.read(fields), author_of(fields)
     if form.item is not None:
         try:
-            return done(request, pieces, await inventory.edit_item(pool, item_id, form.edits, author, form.version))
+            item = await inventory.edit_item(pool, item_id, form.edits, author, form.seen)
+            return done(request, pieces, item)
         except EditConflict as conflict:
             form.meet(conflict)
             return _editor(request, pieces, conflict.theirs, form, 409)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any, ClassVar, Self
 from urllib.parse import parse_qsl
 
@@ -18,6 +19,7 @@ from webapp.stock.items import (
     NameTaken,
     NewItem,
     Refused,
+    Seen,
     StockError,
 )
 from webapp.text import storable, trim, whole_number
@@ -134,22 +136,23 @@ class ItemForm:
 
 @dataclass
 class EditForm(ItemForm):
-    """The form for an item that is there: `version` is the one that was looked at, `conflict` what came between."""
+    """The form for an item that is there: `seen` is what was looked at, `conflict` what came between."""
 
-    version: int = 0
+    seen: Seen = field(default=Seen(0))
     reason: str = ""
     conflict: EditConflict | None = None
 
     @classmethod
     def of_item(cls, item: Item) -> Self:
         """Show an item's values."""
-        return cls(values=_typed(item), version=item.version)
+        return cls(values=_typed(item), seen=Seen(item.version, item.updated_at))
 
     @classmethod
     def read(cls, fields: Mapping[str, str]) -> Self:
         """Read what was posted."""
         form = super().read(fields)
-        form.version = whole_number(fields.get("version", ""), MAX_QUANTITY) or 0
+        version = whole_number(fields.get("version", ""), MAX_QUANTITY) or 0
+        form.seen = Seen(version, _moment(fields.get("seen_at", "")))
         form.reason = fields.get("reason", "")
         return form
 
@@ -162,12 +165,20 @@ class EditForm(ItemForm):
         """Show the item as it is now with what was edited; sent once more, that goes over what the other did."""
         edited = {name: self.values[name] for name in conflict.mine}
         self.values = {**_typed(conflict.theirs), **edited}
-        self.version, self.conflict = conflict.theirs.version, conflict
+        self.seen, self.conflict = Seen(conflict.theirs.version, conflict.theirs.updated_at), conflict
 
 
 def _typed(item: Item) -> dict[str, str]:
     values = {name: getattr(item, name) for name in FIELDS}
     return {name: "" if value is None else str(value) for name, value in values.items()}
+
+
+def _moment(text: str) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else None
 
 
 def _field_of(error: StockError) -> str:

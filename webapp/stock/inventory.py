@@ -25,6 +25,7 @@ from webapp.stock.items import (
     NoSuchItem,
     NotEnough,
     Refused,
+    Seen,
     StockError,
     TooMuch,
 )
@@ -51,18 +52,16 @@ async def put(source: Source, item_id: int, count: int, author: Author) -> Item:
     return await _change_quantity(source, item_id, count, author)
 
 
-async def edit_item(
-    source: Source, item_id: int, edits: Values, author: Author, base_version: int | None = None
-) -> Item:
-    """Set fields to values that were decided by looking at `base_version`, None: whatever is there; return the item.
+async def edit_item(source: Source, item_id: int, edits: Values, author: Author, seen: Seen | None = None) -> Item:
+    """Set fields to values that were decided by looking at what was `seen`, None: whatever is there; return the item.
 
     What others changed since stays, unless both changed the same field: then `EditConflict` is raised.
     Raises `NoSuchItem`, `NameTaken`, `CodeTaken`, `Busy` or `Refused` as well.
     """
     async with writing(source, author, edits) as connection:
         theirs = await lock_item(connection, item_id)
-        if base_version is not None:
-            edits = await _merge(connection, theirs, edits, base_version)
+        if seen is not None:
+            edits = await _merge(connection, theirs, edits, seen)
         values = {field: edits.get(field, getattr(theirs, field)) for field in FIELDS}
         return _written(await fetch_one(connection, "edit_item", id=item_id, **values))
 
@@ -147,21 +146,22 @@ async def _change_quantity(source: Source, item_id: int, by: int, author: Author
     return _written(row)
 
 
-async def _merge(connection: Connection, theirs: Item, mine: Values, base_version: int) -> Values:
-    """Return what is really edited: the values that differ from those at `base_version`."""
+async def _merge(connection: Connection, theirs: Item, mine: Values, seen: Seen) -> Values:
+    """Return what is really edited: the values that differ from those that were seen."""
     now = {field: getattr(theirs, field) for field in FIELDS}
-    seen = now if base_version == theirs.version else await _values_at(connection, theirs.id, base_version)
-    edits = {field: value for field, value in mine.items() if value != as_typed(seen.get(field, MISSING))}
-    both = tuple(f for f in edits if now[f] != edits[f] and now[f] != seen.get(f, MISSING))
+    is_now = seen.version == theirs.version and seen.at in (None, theirs.updated_at)
+    then = now if is_now else await _values_then(connection, theirs.id, seen)
+    edits = {field: value for field, value in mine.items() if value != as_typed(then.get(field, MISSING))}
+    both = tuple(f for f in edits if now[f] != edits[f] and now[f] != then.get(f, MISSING))
     if both:
         last = await fetch_one(connection, "last_change_of_item", id=theirs.id) or {"who": "", "how": ""}
         raise EditConflict(theirs, edits, both, last["who"], last["how"], theirs.updated_at)
     return edits
 
 
-async def _values_at(connection: Connection, item_id: int, version: int) -> Values:
-    """Return what the log knows of a version of an item; nothing is known of one that never was."""
-    return await fetch_one(connection, "item_at_version", id=item_id, version=version) or {}
+async def _values_then(connection: Connection, item_id: int, seen: Seen) -> Values:
+    """Return what the log knows of what was seen; nothing of a version that never was, or of another item."""
+    return await fetch_one(connection, "item_at_version", id=item_id, version=seen.version, seen_at=seen.at) or {}
 
 
 async def _item(source: Source, query: str, item_id: int) -> Item:

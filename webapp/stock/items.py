@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 MAX_QUANTITY = MAX_ID = 2**63 - 1
 FIELDS = ("name", "quantity", "unit", "location", "reorder_level", "code")
@@ -37,6 +37,16 @@ class Item:
     def is_low(self) -> bool:
         """Whether the stock has fallen to the reorder level."""
         return is_low(self.quantity, self.reorder_level)
+
+
+class Seen(NamedTuple):
+    """A version of an item that somebody looked at, and when it was written, as far as he says.
+
+    By the latter it is known from that of another item, which may have the number after TRUNCATE.
+    """
+
+    version: int
+    at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,7 @@ async def _lock_change(connection: Connection, change_id: int) -> Row:
         raise CannotUndo("There is no such change, or it is no longer kept.")
     if change["is_undone"]:
         raise CannotUndo("This change has already been undone.")
-    if change["is_cut_off"] and change["operation"] != "delete":
+    if change["is_cut_off"] and (change["operation"] != "delete" or change["is_ahead"]):
         raise CannotUndo("All items have been removed since.")
     if change["is_old"]:
         raise CannotUndo(f"Only changes of the last {UNDO_HOURS} hours can be undone.")
