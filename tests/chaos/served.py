@@ -25,7 +25,7 @@ def _without_revision_check() -> None:
     watch = LiveView.watch
 
     def watch_from_now(self: LiveView, watcher: Hashable, revision: str) -> Cursor:
-        return watch(self, watcher, self._snapshot.revision if self._snapshot else revision)
+        return watch(self, watcher, self.snapshots.newest.revision if self.snapshots.newest else revision)
 
     LiveView.watch = watch_from_now  # type: ignore[method-assign]
 

@@ -13,7 +13,7 @@ from tests.unit.company import Company, served
 from tests.waiting import until
 from webapp.live import broadcast as broadcast_module
 from webapp.live.broadcast import SLICE
-from webapp.live.live_view import RECENT_SNAPSHOTS, LiveView
+from webapp.live.snapshots import RECENT_SNAPSHOTS, Snapshots
 from webapp.sockets.client import WRITE_LIMIT_S, Frames
 
 
@@ -40,13 +40,13 @@ async def test_what_pages_get_that_show_the_same_is_found_out_once_a_slice(
 ) -> None:
     wires = await company.live_pages(10 * SLICE)
     looks: list[str] = []
-    frame_since = LiveView.frame_since
+    frame_since = Snapshots.frame_since
 
-    def counted(view: LiveView, revision: str) -> tuple[str, str]:
+    def counted(snapshots: Snapshots, revision: str) -> tuple[str, str]:
         looks.append(revision)
-        return frame_since(view, revision)
+        return frame_since(snapshots, revision)
 
-    monkeypatch.setattr(LiveView, "frame_since", counted)
+    monkeypatch.setattr(Snapshots, "frame_since", counted)
     await company.put(2)
     await until(lambda: all(wire.written for wire in wires))
     assert len(looks) <= 2 * 2 * 10, "in both views"

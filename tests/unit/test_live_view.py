@@ -134,8 +134,8 @@ async def test_a_view_that_cannot_be_read_is_not_certain_and_recovers() -> None:
 async def test_claimed_revisions_take_no_memory() -> None:
     view = live_view(Shelf())
     await watching(view)
-    frames = {view.frame_since(f"made up {number}") for number in range(100)}
-    assert len(frames) == len(view._frames) == 1
+    frames = {view.snapshots.frame_since(f"made up {number}") for number in range(100)}
+    assert len(frames) == len(view.snapshots._frames) == 1
 
 
 async def test_whoever_comes_first_leaves_no_trace_in_what_is_read_for_all() -> None:

@@ -32,7 +32,7 @@ async def test_what_changes_while_a_page_is_read_is_told_to_its_socket() -> None
     assert shown == snapshot(1)
     cursor, wake = await watching(view, shown.revision)
     assert '"item-1"' in await next_frame(cursor, wake)
-    assert view.frame_since(shown.revision)[1] == snapshot(2).revision
+    assert view.snapshots.frame_since(shown.revision)[1] == snapshot(2).revision
 
 
 async def test_who_comes_while_a_page_is_read_waits_for_no_second_reading_at_once() -> None:

@@ -15,11 +15,12 @@ from webapp.live.difference import Snapshot
 from webapp.live.item_list import ItemList, Listing
 from webapp.live.item_view import ItemPage, ItemView
 from webapp.live.listener import Listener
-from webapp.live.live_view import CERTAIN_FOR_S, LiveView, Source
+from webapp.live.live_view import CERTAIN_FOR_S, LiveView
 from webapp.live.news import News
 from webapp.live.page import Page
 from webapp.live.pieces import Pieces
 from webapp.live.receipts import Receipts
+from webapp.live.snapshots import Source
 from webapp.live.summary import Summary
 from webapp.live.tallies import Tallies
 from webapp.postgres.database import Pool

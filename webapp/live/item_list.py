@@ -22,6 +22,7 @@ from webapp.postgres.queries import is_unique, ordered
 from webapp.rendering import build
 from webapp.stock.items import Item
 from webapp.stock.views import ALL_ITEMS, PAGE_ROWS, View
+from webapp.text import first_line
 
 NEAR = 10_000  # items are looked at in the order of an index as soon as thousands that match are sorted
 MARGIN_ROWS = 50  # so many rows are kept before and after a page, to move in when others leave
@@ -144,7 +145,7 @@ class ItemList:
                 fresh.hear(self._moves_meanwhile)
                 self._window = fresh
         except (psycopg.Error, OSError) as error:
-            logger.warning("a view is read anew when it changes: %s", str(error).strip().partition("\n")[0])
+            logger.warning("a view is read anew when it changes: %s", first_line(error))
         finally:
             self._refilling = None
 

@@ -10,6 +10,7 @@ import psycopg
 
 from webapp.live.changes import AccountsChanged, Change, Changes, Event, Heard, Resync
 from webapp.live.feed import FeedConnection, pause_s, raise_if_cancelled
+from webapp.text import first_line
 
 logger = logging.getLogger(__name__)
 
@@ -85,7 +86,7 @@ class Listener:
                 raise_if_cancelled()
                 failures = 1 if self.certain_at > certain_at else failures + 1
                 if failures.bit_count() == 1:  # the 1st, 2nd, 4th, 8th ...: a server that is away fills no log
-                    logger.warning("change feed interrupted: %s", str(error).strip().partition("\n")[0])
+                    logger.warning("change feed interrupted: %s", first_line(error))
             await asyncio.sleep(pause_s(failures))
 
     async def _events_of_one_connection(self) -> AsyncGenerator[Event, None]:

@@ -4,22 +4,22 @@ import asyncio
 import logging
 import random
 import time
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Hashable, Iterable
 from contextlib import AbstractAsyncContextManager, nullcontext
 from contextvars import Context
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import psycopg
 
 from webapp.live.changes import Changes, Touch
-from webapp.live.difference import Entry, Partial, Snapshot, count_changed, difference, everything
+from webapp.live.difference import Snapshot
+from webapp.live.snapshots import Snapshots, Source
+from webapp.text import first_line
 
 logger = logging.getLogger(__name__)
 
 REFRESH_INTERVAL_S = 0.125
 REFRESH_BURST = 2
-RECENT_SNAPSHOTS = 20
 CERTAIN_FOR_S = 1.7
 RETRY_S = (0.1, 1.0)
 TRUSTED_FOR_S = 5.0  # for so long all who return share one query; who reloads later sees what no trigger has told, too
@@ -33,27 +33,8 @@ async def _never() -> bool:
     return False
 
 
-class Source(Protocol):
-    """What a live view shows: how to read it, what touches it, and how its pieces are rendered."""
-
-    async def load(self, touch: Touch) -> Snapshot:
-        """Read and render what is to be shown now, with one statement per list; `touch` says what may be old."""
-
-    def touched_by(self, changes: Changes) -> Touch:
-        """Say what committed changes can alter of what was loaded last, whether it has them already or not."""
-
-    def highlight(self, entry: Entry, before: Entry | None) -> str:
-        """Render an entry that changed or came."""
-
-    def stub(self, entry: Entry) -> str:
-        """Render the empty element that stands for an unchanged entry."""
-
-    def frame(self, partials: Iterable[Partial], revision: str) -> str:
-        """Render a frame that ends with the revision the page then shows."""
-
-
 class LiveView:
-    """A view while people look at it, and for a while after: its newest snapshot and a few recent ones.
+    """A view while people look at it, and for a while after: reads it anew when it may be old, as seldom as it can.
 
     `wake` is told who watches, whenever there may be something new to take; each refresh runs within a `turn`.
     `catch_up` returns whether all that is committed when it is called was heard in time.
@@ -67,12 +48,10 @@ class LiveView:
         catch_up: CatchUp = _never,
     ) -> None:
         self.source = source
+        self.snapshots = Snapshots(source)
         self._wake = wake
         self._turn = turn
         self._catch_up = catch_up
-        self._recent: OrderedDict[str, Snapshot] = OrderedDict()
-        self._frames: dict[str, str] = {}
-        self._snapshot: Snapshot | None = None
         self._dirty = Touch.ALL
         self._heard_meanwhile: list[Changes] | None = None
         self._refreshing: asyncio.Task[None] | None = None
@@ -124,32 +103,13 @@ class LiveView:
         One that is not known may be newer than what is shown here: without a doubt the page would step back.
         """
         self.watchers[watcher] = None
-        self.touch(Touch.NOTHING if revision in self._recent else Touch.DOUBT)
+        self.touch(Touch.NOTHING if revision in self.snapshots else Touch.DOUBT)
         self._wake((watcher,))
         return Cursor(self, revision, self.refreshes_started + 1 if self._dirty else 0)
 
     def unwatch(self, watcher: Hashable) -> None:
         """Forget a watcher."""
         self.watchers.pop(watcher, None)
-
-    def frame_since(self, revision: str) -> tuple[str, str]:
-        """Return the frame for a page that shows `revision`, "" if it shows all, and the newest revision."""
-        newest = self._snapshot
-        if newest is None or revision == newest.revision:
-            return "", revision
-        old = self._recent.get(revision)
-        key = revision if old else ""  # clients may claim any revision: whatever is unknown shares one frame
-        if key not in self._frames:
-            partials = difference(old, newest, self.source.highlight, self.source.stub) if old else everything(newest)
-            self._frames[key] = self.source.frame(partials, newest.revision)
-        return self._frames[key], newest.revision
-
-    def changed_since(self, revision: str) -> int | None:
-        """Count the entries that differ from what a page shows; None if that is not known any more."""
-        if self._snapshot is None or revision == self._snapshot.revision:
-            return 0
-        old = self._recent.get(revision)
-        return count_changed(old, self._snapshot) if old else None
 
     async def look(self) -> Snapshot | None:
         """Read all there is to show, for a page whose socket comes soon; None where somebody looks already.
@@ -160,7 +120,7 @@ class LiveView:
             return None
         self._refreshing = asyncio.create_task(self._refresh_once(), context=Context())
         await asyncio.shield(self._refreshing)  # others may wait for it by now
-        return self._snapshot
+        return self.snapshots.newest
 
     async def _refresh_once(self) -> None:
         self._dirty = Touch.ALL
@@ -206,7 +166,7 @@ class LiveView:
         patience = asyncio.get_running_loop().call_later(TOGETHER_S, self._wake, self.watchers)
         meanwhile = self._heard_meanwhile = []
         try:
-            self._show(await self.source.load(touch))
+            self.snapshots.add(await self.source.load(touch))
             patience.cancel()
         finally:
             self._heard_meanwhile = None
@@ -236,19 +196,10 @@ class LiveView:
         if wait_s > 0:
             await asyncio.sleep(wait_s)
 
-    def _show(self, snapshot: Snapshot) -> None:
-        if self._snapshot is None or snapshot.revision != self._snapshot.revision:
-            self._snapshot = snapshot
-            self._frames.clear()
-        self._recent[snapshot.revision] = snapshot
-        self._recent.move_to_end(snapshot.revision)
-        if len(self._recent) > RECENT_SNAPSHOTS:
-            self._recent.popitem(last=False)
-
 
 def _log_failure(error: Exception) -> None:
     if isinstance(error, psycopg.Error | OSError):
-        logger.warning("a view could not be refreshed: %s", str(error).strip().partition("\n")[0])
+        logger.warning("a view could not be refreshed: %s", first_line(error))
     else:
         logger.error("a view cannot be shown", exc_info=error)
 
@@ -270,9 +221,9 @@ class Cursor(NamedTuple):
         """Return the frame that brings the page to the newest snapshot, "" if it is there, and where it then is."""
         if self.is_waiting:
             return "", self
-        frame, revision = self.view.frame_since(self.revision)
+        frame, revision = self.view.snapshots.frame_since(self.revision)
         return frame, Cursor(self.view, revision)
 
     def count_waiting(self) -> int | None:
         """Count the entries that a frame would change, come or leave; None: it is not known how many."""
-        return self.view.changed_since(self.revision)
+        return self.view.snapshots.changed_since(self.revision)
