@@ -135,7 +135,7 @@ class Errors:
     async def answer_defect(self, request: Request, error: Exception) -> Response:  # noqa: ARG002 - uvicorn logs it
         """Answer what nobody thought of. Starlette does this outside of all middleware, so the headers are set here."""
         text = f"This is an error on our side; the server's log says more about request {REQUEST_ID.get()}."
-        headers = {**HEADERS, HEADER: str(REQUEST_ID.get())}
+        headers = {**HEADERS, HEADER: str(REQUEST_ID.get()), "Connection": "close"}  # as uvicorn does: tell it
         if is_for_programs(request):
             return Problem(500, text, headers=headers).response(request)
         return self._answer(request, 500, "Something went wrong", text, headers)
