@@ -1,12 +1,13 @@
 """Links by which a password is chosen: each holds once, as long as nothing has come between."""
 
 import httpx
+import psycopg
 import pytest
 
 from tests.accounts import LINK, PASSWORD, as_browser, make_account, on, token_for
 from tests.server import LiveServer
 from webapp.access import accounts
-from webapp.access.invitations import find_invitation, invite
+from webapp.access.invitations import LAST, find_invitation, invite
 
 
 def test_an_invitation_works_once(admin: httpx.Client, guarded_server: LiveServer) -> None:
@@ -54,6 +55,13 @@ def test_the_link_for_the_first_account_is_the_newest(database_url: str) -> None
     first, second = (on(database_url, invite) for _ in range(2))
     assert on(database_url, find_invitation, first) is None
     assert on(database_url, find_invitation, second) is not None
+
+
+def test_a_link_ends_after_some_days(nobody: httpx.Client, shared_url: str, shared: psycopg.Connection) -> None:
+    token = on(shared_url, invite, make_account(shared_url, "Does not look into the mail").id)
+    shared.execute("UPDATE inventory_invitations SET expires_at = expires_at - %s", [LAST])
+    assert nobody.get(f"/invitation?token={token}").status_code == 410
+    assert nobody.post("/invitation", data={"token": token, "password": PASSWORD}).status_code == 422
 
 
 def test_with_another_password_the_link_to_choose_one_is_worth_nothing(
