@@ -1,6 +1,6 @@
 import psycopg
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.e2e.conftest import open_live
 from tests.factories import make_item
@@ -69,6 +69,22 @@ def test_injected_markup_could_do_nothing(server: LiveServer, page: Page, quiet_
         assert (
             page.evaluate(f"() => {{ try {{ {attempt}; return 'done' }} catch {{ return 'refused' }} }}") == "refused"
         )
+    assert page.evaluate("window.hacked") is None
+    assert quiet_console
+    quiet_console.clear()
+
+
+def test_a_script_in_the_page_itself_would_not_run_either(
+    server: LiveServer, page: Page, quiet_console: list[str]
+) -> None:
+    def inject(route: Route) -> None:
+        answer = route.fetch()
+        script = '<script nonce="gate">window.hacked = 1</script></body>'
+        route.fulfill(response=answer, body=answer.text().replace("</body>", script))
+
+    page.route(server.url + "/", inject)
+    page.goto(server.url)
+    assert page.locator("body > script").count() == 1
     assert page.evaluate("window.hacked") is None
     assert quiet_console
     quiet_console.clear()

@@ -19,12 +19,13 @@ MAX_HEADERS = 100
 MAX_HEADER_BYTES = 48 * 1024  # the address too; browsers and proxies make do with far less
 UPLOADS = ("/import",)  # the addresses that take files; they read them piece by piece
 
-# The nonce is the same for ever and gates nothing: pushed HTML is shared by all pages. What protects is that no
-# script but ours may load, and Trusted Types, through which only htmx may write HTML (and no script in it runs).
+# The nonce is the same for ever, for pushed HTML is shared by all pages: it is for htmx to look at, and lets no script
+# in. What protects is that no script but our files may run, and Trusted Types, by which only htmx may write HTML.
 CONTENT_SECURITY_POLICY = "; ".join(
     (
         "default-src 'none'",
         "script-src 'self' 'nonce-gate'",
+        "script-src-elem 'self'",
         "style-src 'self'",
         "img-src 'self' data:",
         "connect-src 'self'",
