@@ -31,6 +31,7 @@ from webapp.operations import metrics, probes
 from webapp.operations.keeper import keep_up
 from webapp.operations.pruning import Pruner
 from webapp.operations.status import StatusPage
+from webapp.operations.vacuum import Vacuum
 from webapp.operations.vitals import Vitals
 from webapp.pages import accounts, activity, imports, item, items, sign_in, static_files, status, stock, tokens
 from webapp.postgres.database import dedicated_conninfo, open_pool, prepare
@@ -118,6 +119,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[dict[str, object]]:
             vitals.keep(),
             app.state.status.follow(),
             vitals.watch_database(),
+            Vacuum(pool).run(),
             *([keep_up(database.server, hub.is_certain)] if database.server else []),
             *([Pruner(pool, settings.history_days).run()] if settings.history_days else []),
         ):
