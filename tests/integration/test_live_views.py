@@ -199,9 +199,10 @@ async def test_a_page_that_has_not_resumed_yet_keeps_its_view(
             await until(lambda: len(hub._pages) == 2)
         await until(lambda: len(hub._pages) == 1)
         await slow.send('{"type": "resume"}')
-        await slow.recv()
-        database.execute("UPDATE inventory SET quantity = 2")
         async with asyncio.timeout(5):
+            while 'id="revision"' not in str(await slow.recv()):
+                pass
+            database.execute("UPDATE inventory SET quantity = 2")
             while 'data-field="quantity" class="changed-' not in str(await slow.recv()):
                 pass
 

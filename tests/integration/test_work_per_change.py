@@ -55,7 +55,10 @@ class Warehouse:
 
 
 @pytest.fixture
-async def warehouse(database_url: str, database: psycopg.Connection) -> AsyncIterator[Warehouse]:
+async def warehouse(
+    database_url: str, database: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Warehouse]:
+    monkeypatch.setattr("webapp.live.live_view.TOGETHER_S", 5.0)  # however slow the machine is, one change is one frame
     database.execute(
         "INSERT INTO inventory (name, quantity, location)"
         " SELECT 'item ' || number, number, 'cellar' FROM generate_series(0, 120) AS number"
