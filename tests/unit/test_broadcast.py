@@ -35,6 +35,17 @@ async def test_all_in_the_same_state_get_one_frame_that_is_built_once(
     assert all(wire.written[0] is wires[0].written[0] for wire in wires)
 
 
+async def test_whoever_had_its_share_gets_the_frame_that_the_others_had(company: Company) -> None:
+    late, other = await company.live_pages(2)
+    late.client.not_before = time.monotonic() + 0.1
+    await company.put(2)
+    await until(lambda: other.written)
+    company.broadcast.wake([other.client])  # another round in between
+    await served(company.broadcast)
+    await until(lambda: late.written)
+    assert late.written[0] is other.written[0]
+
+
 async def test_what_pages_get_that_show_the_same_is_found_out_once_a_slice(
     company: Company, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -26,6 +26,7 @@ class Broadcast:
         self._due: dict[Client, None] = {}  # in the order in which they joined, as the kernel has their sockets
         self._woken = asyncio.Event()
         self._later: dict[int, dict[Client, None]] = {}
+        self._postponed_until = float("-inf")
         self.frames = self.bytes = self.passed_over = self.postponed = 0  # since the start
 
     def wake(self, clients: Iterable[Client]) -> None:
@@ -38,9 +39,8 @@ class Broadcast:
         while True:
             await self._woken.wait()
             self._woken.clear()
-            postponed = self.postponed
             await self._serve_due()
-            if not self._due and self.postponed == postponed:
+            if not self._due and self._postponed_until <= time.monotonic():
                 framed.cache_clear()  # all that need these frames have them
 
     async def _serve_due(self) -> None:
@@ -64,6 +64,7 @@ class Broadcast:
                     self._wake_at(now + LOOK_AGAIN_S, client)
                 elif client.not_before > now:
                     self.postponed += 1
+                    self._postponed_until = max(self._postponed_until, client.not_before)
                     self._wake_at(client.not_before, client)
                 elif lacking := client.take(moment):
                     connection.write(lacking)
