@@ -64,10 +64,8 @@ async def _rows(pool: Pool, view: View, place: Place | None, limit: int) -> list
     after = {"key": place.key, "id": place.id} if place else {}
     try:
         return await fetch(pool, statement, {**matcher.parameters, **after, "limit": limit})
-    except (
-        psycopg.DataError,
-        UnicodeEncodeError,
-    ) as error:  # a key that this column cannot have: somebody has made the cursor up
+    except (psycopg.DataError, UnicodeEncodeError) as error:
+        # a key that this column cannot have: somebody has made the cursor up
         raise unusable("This is no cursor of ours.") from error
 
 
