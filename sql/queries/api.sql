@@ -95,9 +95,9 @@ id > %(last_id)s
    AND pg_visible_in_snapshot(xid, %(upto)s::pg_snapshot)
 
 -- feed_position --
--- One row: a snapshot of now, the epoch (NULL: not settled yet), whether the snapshot %(since)s is of the past, and
--- whether all that it had not seen is there still.
-SELECT cursor::text AS now, epoch,
+-- One row: a snapshot of now, the epoch (NULL: not settled yet, or not everything is logged at present), whether the
+-- snapshot %(since)s is of the past, and whether all that it had not seen is there still.
+SELECT cursor::text AS now, CASE WHEN is_told THEN epoch END AS epoch,
        coalesce(pg_snapshot_xmax(%(since)s::pg_snapshot) <= pg_snapshot_xmax(cursor), TRUE) AS is_past,
        NOT EXISTS (SELECT FROM public.inventory_pruning
                     WHERE pruned_to >= pg_snapshot_xmin(%(since)s::pg_snapshot)) AS is_kept

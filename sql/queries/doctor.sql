@@ -15,6 +15,8 @@ SELECT current_setting('server_version_num')::integer / 10000 AS major,
        coalesce((SELECT array_agg(tgname::text ORDER BY tgname) FROM pg_trigger
                   WHERE tgrelid IN (to_regclass('public.inventory'), to_regclass('public.inventory_changes'))
                     AND NOT tgisinternal AND tgenabled IN ('D', 'R')), '{}') AS triggers_off,
+       coalesce((SELECT array_agg(inhrelid::regclass::text) FROM pg_inherits
+                  WHERE inhparent = to_regclass('public.inventory')), '{}') AS heirs,
        (SELECT count(*) FROM pg_stat_activity
          WHERE state LIKE 'idle in transaction%%' AND clock_timestamp() - state_change > '1 min') AS idle_in_transaction,
        (SELECT min(pid) FROM pg_stat_activity

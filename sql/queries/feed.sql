@@ -23,12 +23,14 @@ SELECT cursor::text, epoch FROM public.inventory_position;
 
 -- changes_since --
 -- At least one row: next cursor, epoch now, and a change that the cursor had not seen (id NULL: none), in the
--- order of id. One statement is one snapshot. At most %(limit)s changes. The epoch is NULL where the cursor comes
--- from this cluster's future (transactions were taken back), or from before what was removed. Transactions that are open still are passed over, for
--- they may have left a million rows that only a look at each shows to be invisible. Where a change keeps all texts, as
--- most do, those of before are not told a second time.
+-- order of id. One statement is one snapshot. At most %(limit)s changes. The epoch is NULL where not everything is
+-- logged at present, and where the cursor comes from this cluster's future (transactions were taken back), or from
+-- before what was removed. Transactions that are open still are passed over, for they may have left a million rows that
+-- only a look at each shows to be invisible. Where a change keeps all texts, as most do, those of before are not told a
+-- second time.
 SELECT now_at.cursor::text AS cursor,
-       CASE WHEN pg_snapshot_xmax(%(cursor)s::pg_snapshot) <= pg_snapshot_xmax(now_at.cursor)
+       CASE WHEN now_at.is_told
+             AND pg_snapshot_xmax(%(cursor)s::pg_snapshot) <= pg_snapshot_xmax(now_at.cursor)
              AND NOT EXISTS (SELECT FROM public.inventory_pruning
                               WHERE pruned_to >= pg_snapshot_xmin(%(cursor)s::pg_snapshot))
             THEN now_at.epoch END AS epoch,

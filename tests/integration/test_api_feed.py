@@ -199,3 +199,12 @@ async def test_each_change_is_told_exactly_once_in_pages_of_three_while_writers_
         own = [one for one in told if one in writer.committed]
         assert own == writer.committed, "the changes of one item come in their order"
     assert set(committed) - set(control.read), "an id as cursor loses changes, or this test proves nothing"
+
+
+def test_while_not_everything_is_logged_nothing_is_told(client: httpx.Client, database: psycopg.Connection) -> None:
+    cursor = now(client)
+    database.execute("ALTER TABLE inventory DISABLE TRIGGER inventory_log_insert")
+    make_item(database)
+    assert client.get("/api/changes", params={"after": cursor}).status_code == 503
+    database.execute("ALTER TABLE inventory ENABLE TRIGGER inventory_log_insert")
+    assert client.get("/api/changes", params={"after": cursor}).status_code == 410

@@ -118,7 +118,7 @@ async def _position(connection: Connection, cursor: Cursor | None) -> dict[str, 
     since = cursor.since if cursor else None
     (position,) = await (await connection.execute(QUERIES["feed_position"], {"since": since})).fetchall()
     if position["epoch"] is None:
-        text = "The database was started a moment ago; its log is about to be checked."
+        text = "The log cannot be relied on: the database was started a moment ago, or not everything is logged."
         raise Problem(503, text, headers={"Retry-After": "1"})
     if cursor and (cursor.epoch != _digest(position["epoch"]) or not position["is_past"]):
         raise unusable("The database was restored or started anew since: what happened meanwhile cannot be told.")

@@ -142,7 +142,8 @@ class Listener:
         if any(row["epoch"] is None or row["epoch"] != self._epoch for row in rows):
             self._cursor = None
             raise psycopg.OperationalError(
-                "the database was restored or recovered, or what was to be read is too old to be kept"
+                "the log does not tell what happened: the database was restored or recovered, what was to be read is"
+                " too old to be kept, or not everything is logged (the doctor says more)"
             )
         self._cursor = rows[0]["cursor"]
         if len(rows) > MAX_CHANGES:

@@ -139,6 +139,16 @@ def _examine_writers(facts: dict[str, Any]) -> Iterator[Finding]:
         "every writer's changes are logged",
         ("fail", f"these triggers are off, so that changes are not seen: {off}", line),
     )
+    heirs = ", ".join(facts["heirs"])
+    yield _unless(
+        heirs,
+        "the inventory is one table",
+        (
+            "fail",
+            f"these tables inherit from the inventory, and nothing tells of their rows: {heirs}",
+            f"ALTER TABLE {facts['heirs'][0]} NO INHERIT inventory;" if heirs else "",
+        ),
+    )
     yield _unless(
         facts["replication_role"] != "origin",
         "triggers fire for this role",
