@@ -68,7 +68,7 @@ def test_the_reorder_level_is_on_the_scale_also_above_all_quantities() -> None:
 @pytest.mark.parametrize(
     ("every", "labels"),
     [
-        (timedelta(minutes=1), ["12:00", "12:02", "12:04", "12:06", "12:08", "12:10"]),
+        (timedelta(minutes=1), ["11:52", "11:54", "11:56", "11:58", "12:00", "12:02"]),
         (timedelta(hours=1), ["12:00", "12:30", "13:00", "13:30", "14:00"]),
         (timedelta(hours=12), ["12:00", "18:00", "3 Mar", "06:00", "12:00"]),
         (timedelta(days=3), ["3 Mar", "4 Mar", "5 Mar"]),
@@ -94,6 +94,14 @@ def test_a_moment_later_the_chart_is_the_same() -> None:
     levels = [Level(START, 1), Level(START + timedelta(days=10), 2)]
     now = START + timedelta(days=20, hours=1)
     assert step_chart(levels, None, now, BERLIN) == step_chart(levels, None, now + timedelta(seconds=50), BERLIN)
+
+
+def test_what_is_new_begins_within_the_chart_which_ends_now() -> None:
+    now = START + timedelta(minutes=4)
+    drawn = step_chart([Level(START, 5)], None, now, ZoneInfo("UTC"))
+    assert drawn is not None
+    assert drawn.path == "M600 0H1000"
+    assert (drawn.x_ticks[-1].label, drawn.x_ticks[-1].place) == (f"{now:%H:%M}", 100)
 
 
 def test_nothing_is_drawn_of_what_never_was() -> None:

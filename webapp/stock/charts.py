@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 SIDE = 1000  # the drawing is that many units wide and high; the page stretches it
 MOST_X_TICKS, MOST_Y_TICKS = 6, 5
+SHORTEST = timedelta(minutes=10)
 _MINUTES = (1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720, 1440, 2880, 5760, 10080, 20160)
 _MONTHS = (1, 2, 3, 6, 12, 24, 60, 120, 240, 600, 1200, 2400, 12000)
 _MONTH_MINUTES = 43_830
@@ -55,7 +56,7 @@ def step_chart(levels: Sequence[Level], reorder_level: int | None, ends_at: date
     quantities = [level.quantity for level in levels if level.quantity is not None]
     if not quantities:
         return None
-    starts_at, ends_at = levels[0].at.astimezone(UTC), _end(levels, ends_at.astimezone(UTC))
+    starts_at, ends_at = _span(levels, ends_at.astimezone(UTC))
     y_step, top = round_axis(max(*quantities, reorder_level or 0, 1))
     x_places = [_share(level.at, starts_at, ends_at) for level in levels]
     last = levels[-1].quantity
@@ -80,13 +81,16 @@ def short(value: int) -> str:
     return f"{value / 1000**power:.3g}{_PREFIXES[power - 1]}"
 
 
-def _end(levels: Sequence[Level], ends_at: datetime) -> datetime:
-    """Round up, so that who looks a moment later sees the same chart: to a fortieth of the time shown or less."""
-    starts_at = levels[0].at
-    ends_at = max(ends_at, levels[-1].at, starts_at + timedelta(minutes=10))
-    minutes = (ends_at - starts_at).total_seconds() / 60
+def _span(levels: Sequence[Level], ends_at: datetime) -> tuple[datetime, datetime]:
+    """Return the first and the last moment shown, `SHORTEST` apart at least.
+
+    The last is rounded up, so that who looks a moment later sees the same chart: to a fortieth of the time or less.
+    """
+    starts_at, ends_at = levels[0].at.astimezone(UTC), max(ends_at, levels[-1].at.astimezone(UTC))
+    minutes = max(ends_at - starts_at, SHORTEST).total_seconds() / 60
     step_s = 60 * next((step for step in reversed(_MINUTES) if step * 40 < minutes), 1)
-    return datetime.fromtimestamp(-(-ends_at.timestamp() // step_s) * step_s, ends_at.tzinfo)
+    ends_at = datetime.fromtimestamp(-(-ends_at.timestamp() // step_s) * step_s, UTC)
+    return min(starts_at, ends_at - SHORTEST), ends_at
 
 
 def _share(at: datetime, starts_at: datetime, ends_at: datetime) -> float:
