@@ -7,7 +7,7 @@ from psycopg.rows import dict_row
 
 from webapp.live.changes import Change, Changes
 from webapp.live.tallies import Tallies
-from webapp.postgres.database import Pool
+from webapp.postgres.pool import Pool
 from webapp.postgres.queries import QUERIES
 from webapp.stock.views import ALL_ITEMS, SORTS, View
 

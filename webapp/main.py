@@ -34,8 +34,9 @@ from webapp.operations.status import StatusPage
 from webapp.operations.vacuum import Vacuum
 from webapp.operations.vitals import Vitals
 from webapp.pages import accounts, activity, imports, item, items, sign_in, static_files, status, stock, tokens
-from webapp.postgres.database import dedicated_conninfo, open_pool, prepare
+from webapp.postgres.database import dedicated_conninfo, prepare
 from webapp.postgres.hearing import check_hearing
+from webapp.postgres.pool import open_pool
 from webapp.rendering import Renderer
 from webapp.server.request_log import RequestLog
 from webapp.settings import Settings, SetupError, load_settings

@@ -14,7 +14,7 @@ from webapp.addresses import address, redirect
 from webapp.errors import wants_fragment
 from webapp.live.difference import Entry
 from webapp.live.pieces import Pieces
-from webapp.postgres.database import Pool
+from webapp.postgres.pool import Pool
 from webapp.stock.items import Item
 from webapp.stock.views import View
 

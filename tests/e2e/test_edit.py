@@ -166,7 +166,7 @@ def test_an_item_that_somebody_holds_is_told_of_in_the_dialog(
     monkeypatch: pytest.MonkeyPatch, database_url: str, database: psycopg.Connection, page: Page
 ) -> None:
     make_item(database, name="apples", quantity=10)
-    monkeypatch.setattr("webapp.postgres.database.LOCK_LIMIT", "100ms")
+    monkeypatch.setattr("webapp.postgres.pool.LOCK_LIMIT", "100ms")
     with serve(database_url) as server, database.transaction():
         open_live(page, server.url)
         edit(page)

@@ -14,7 +14,8 @@ from tests.accounts import PASSWORD, as_browser, make_account, on, token_for, wa
 from tests.server import LiveServer, serve
 from webapp.access import accounts
 from webapp.live import item_list, tallies, tally
-from webapp.postgres.database import Database, Pool, open_pool
+from webapp.postgres.database import Database
+from webapp.postgres.pool import Pool, open_pool
 
 
 @pytest.fixture(scope="module")

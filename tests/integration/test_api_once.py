@@ -110,7 +110,7 @@ async def test_of_many_at_the_same_time_one_acts_and_all_get_its_answer(
 def test_who_waits_too_long_for_the_first_is_told_that_it_is_in_progress(
     database_url: str, database: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("webapp.postgres.database.LOCK_LIMIT", "100ms")
+    monkeypatch.setattr("webapp.postgres.pool.LOCK_LIMIT", "100ms")
     with serve(database_url) as server, httpx.Client(base_url=server.url, verify=False) as client:
         with database.transaction():
             database.execute(QUERIES["lock_key"], {"key": "slow"})
@@ -123,7 +123,7 @@ def test_who_waits_too_long_for_the_first_is_told_that_it_is_in_progress(
 def test_what_another_attempt_may_not_meet_is_not_kept(
     database_url: str, database: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("webapp.postgres.database.LOCK_LIMIT", "100ms")
+    monkeypatch.setattr("webapp.postgres.pool.LOCK_LIMIT", "100ms")
     item_id = make_item(database, quantity=3)
     with serve(database_url) as server, httpx.Client(base_url=server.url, verify=False) as client:
 

@@ -155,7 +155,7 @@ def away(admin_url: str, name: str) -> Iterator[None]:
 def test_a_database_that_is_away_is_a_problem_and_so_is_a_defect(
     monkeypatch: pytest.MonkeyPatch, admin_url: str, database_url: str, database: psycopg.Connection
 ) -> None:
-    monkeypatch.setattr("webapp.postgres.database.CONNECTION_LIMIT_S", 0.5)
+    monkeypatch.setattr("webapp.postgres.pool.CONNECTION_LIMIT_S", 0.5)
     with serve(database_url) as server, httpx.Client(base_url=server.url, verify=False, timeout=20) as client:
         path = f"/api/items/{make_item(database)}"
         database.execute("ALTER TABLE inventory RENAME TO elsewhere")

@@ -5,7 +5,8 @@ import psycopg
 import pytest
 
 from tests.factories import make_item
-from webapp.postgres.database import Database, Pool, open_pool
+from webapp.postgres.database import Database
+from webapp.postgres.pool import Pool, open_pool
 from webapp.stock import inventory
 from webapp.stock.items import (
     Author,

@@ -18,7 +18,7 @@ from tests.work import counted_work
 from webapp.live import item_list
 from webapp.live.changes import Touch
 from webapp.live.pieces import Pieces
-from webapp.postgres import database as database_module
+from webapp.postgres import pool as pool_module
 
 REPLACES_ROWS = 'hx-target="#rows" hx-swap="innerMorph"'
 
@@ -33,7 +33,7 @@ def server(database_url: str) -> Iterator[LiveServer]:
 def counted(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     """Count the queries of views and the rows that are rendered."""
     counts: Counter[str] = Counter()
-    fetch, render = database_module.fetch, Pieces._item
+    fetch, render = pool_module.fetch, Pieces._item
 
     async def counted_fetch(*arguments: Any) -> Any:
         counts["queries"] += 1
@@ -227,7 +227,7 @@ async def test_while_all_views_are_due_pages_still_find_a_connection(
     load, may_end, held = item_list.ItemList.load, threading.Event(), Counter[str]()
 
     async def held_up(self: item_list.ItemList, touch: Touch) -> Any:
-        async with database_module.use_connection(self._pool):
+        async with pool_module.use_connection(self._pool):
             held["connections"] += 1
             while not may_end.is_set():  # noqa: ASYNC110 - the test runs on another loop
                 await asyncio.sleep(0.01)

@@ -10,7 +10,7 @@ from tests.factories import make_item
 from tests.proxy import Network, network_before
 from tests.server import LiveServer, serve
 from tests.waiting import eventually, waiting_for_locks
-from webapp.postgres import database as database_module
+from webapp.postgres import pool as pool_module
 
 
 def get(server: LiveServer, path: str = "/") -> httpx.Response:
@@ -36,8 +36,8 @@ def check_recovery(server: LiveServer) -> None:
 def test_a_database_that_is_away_is_told_within_seconds_and_pages_recover_by_themselves(
     database_url: str, monkeypatch: pytest.MonkeyPatch, break_it: object
 ) -> None:
-    monkeypatch.setattr(database_module, "CONNECTION_LIMIT_S", 0.5)
-    monkeypatch.setattr(database_module, "CHECK_LIMIT_S", 0.3)
+    monkeypatch.setattr(pool_module, "CONNECTION_LIMIT_S", 0.5)
+    monkeypatch.setattr(pool_module, "CHECK_LIMIT_S", 0.3)
     with network_before(database_url) as (url, network), serve(url) as server:
         assert get(server).status_code == 200
         (network.stall if break_it is Network.stall else network.cut)()
@@ -58,8 +58,8 @@ def test_a_restart_of_the_server_is_noticed_before_anybody_is_given_a_dead_conne
 def test_readers_do_not_wait_for_those_who_wait_for_a_transaction_that_somebody_has_left_open(
     database_url: str, database: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(database_module, "CONNECTION_LIMIT_S", 60)
-    monkeypatch.setattr(database_module, "LOCK_LIMIT", "60s")
+    monkeypatch.setattr(pool_module, "CONNECTION_LIMIT_S", 60)
+    monkeypatch.setattr(pool_module, "LOCK_LIMIT", "60s")
     item_id = make_item(database, quantity=100)
     with serve(database_url) as server, ThreadPoolExecutor(20) as crowd:
         with psycopg.connect(database_url) as other:

@@ -8,7 +8,7 @@ import pytest
 
 from tests.factories import make_item
 from tests.server import serve
-from webapp.postgres import database as database_module
+from webapp.postgres import pool as pool_module
 
 GONE = 2**63 - 1
 
@@ -120,7 +120,7 @@ def test_an_item_that_is_not_there_is_not_found(visitor: httpx.Client, item_id: 
 def test_an_item_that_somebody_else_is_changing_is_told_instead_of_waiting_for_ever(
     shared_url: str, shared: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(database_module, "LOCK_LIMIT", "200ms")
+    monkeypatch.setattr(pool_module, "LOCK_LIMIT", "200ms")
     item_id = make_item(shared)
     with serve(shared_url) as server, shared.transaction():
         shared.execute("UPDATE inventory SET quantity = 1 WHERE id = %s", [item_id])

@@ -12,7 +12,8 @@ from tests.server import serve
 from tests.waiting import until
 from webapp.operations import pruning
 from webapp.operations.pruning import Pruner
-from webapp.postgres.database import Database, Pool, open_pool
+from webapp.postgres.database import Database
+from webapp.postgres.pool import Pool, open_pool
 
 DAYS = 30
 

@@ -12,7 +12,7 @@ from webapp.live.changes import Changes, Touch
 from webapp.live.item_list import ItemList
 from webapp.live.pieces import Pieces
 from webapp.live.tallies import Tallies
-from webapp.postgres.database import Pool
+from webapp.postgres.pool import Pool
 from webapp.rendering import Renderer
 from webapp.settings import Settings
 from webapp.stock.views import View

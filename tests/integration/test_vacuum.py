@@ -9,7 +9,8 @@ import pytest
 
 from tests.factories import make_item
 from webapp.operations.vacuum import Vacuum
-from webapp.postgres.database import Database, open_pool
+from webapp.postgres.database import Database
+from webapp.postgres.pool import open_pool
 
 BY_NAME = 'EXPLAIN (ANALYZE) SELECT name, id FROM inventory ORDER BY inventory_fold(name) COLLATE "C"'
 

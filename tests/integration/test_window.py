@@ -18,7 +18,7 @@ from webapp.live.matching import Matcher
 from webapp.live.pieces import Pieces
 from webapp.live.tally import Tally
 from webapp.live.window import Stretch, Window
-from webapp.postgres.database import Pool, fetch
+from webapp.postgres.pool import Pool, fetch
 from webapp.postgres.queries import filled, ordered
 from webapp.rendering import Renderer
 from webapp.settings import Settings

@@ -12,7 +12,7 @@ from webapp.live.live_view import LiveView
 from webapp.live.page import Page
 from webapp.live.pieces import Pieces
 from webapp.live.receipts import Receipts
-from webapp.postgres.database import Pool
+from webapp.postgres.pool import Pool
 from webapp.rendering import Renderer
 from webapp.sockets.client import Client, Frames
 from webapp.stock.views import View

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import psycopg
 
 from webapp.access.passwords import LEAST_CHARACTERS, MOST_CHARACTERS, hash_password, is_password
-from webapp.postgres.database import Connection, Source
+from webapp.postgres.pool import Connection, Source
 from webapp.postgres.statements import Row, execute, fetch_all, fetch_one, transaction
 from webapp.roles import GIVEN_ROLES, Principal, Role
 from webapp.stock.items import MAX_ID

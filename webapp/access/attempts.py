@@ -10,7 +10,7 @@ from hashlib import sha256
 
 from webapp.access.accounts import LONGEST_NAME
 from webapp.access.crowd import neighbourhood
-from webapp.postgres.database import Connection, Source
+from webapp.postgres.pool import Connection, Source
 from webapp.postgres.statements import execute, fetch_all, fetch_one, transaction
 from webapp.text import storable, trim
 

@@ -13,7 +13,7 @@ from webapp.access.identification import Identify
 from webapp.access.sessions import live_sessions
 from webapp.access.tokens import role_of
 from webapp.live.changes import AccountsChanged, Event
-from webapp.postgres.database import Pool, fetch
+from webapp.postgres.pool import Pool, fetch
 from webapp.postgres.queries import QUERIES
 from webapp.roles import ANYBODY, NOBODY, Principal, Role
 from webapp.sockets.client import POLICY_VIOLATION, SERVICE_RESTART, Client, Frames

@@ -12,7 +12,7 @@ from webapp.access.crowd import is_proxy
 from webapp.access.rates import Rate
 from webapp.access.sessions import find_session
 from webapp.access.tokens import find_token
-from webapp.postgres.database import Source
+from webapp.postgres.pool import Source
 from webapp.roles import NOBODY, Principal, is_for_people
 
 logger = logging.getLogger(__name__)

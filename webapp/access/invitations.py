@@ -5,7 +5,7 @@ from datetime import timedelta
 from webapp.access.accounts import AccountError, add_account, checked_password, hold, recover
 from webapp.access.passwords import digest_of, hash_password, new_token
 from webapp.access.sessions import Device, open_session
-from webapp.postgres.database import Source
+from webapp.postgres.pool import Source
 from webapp.postgres.statements import Row, execute, fetch_one, transaction
 from webapp.roles import Role
 

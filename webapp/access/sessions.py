@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from webapp.access.accounts import NoSuchAccount, hold, readable_name
 from webapp.access.passwords import MOST_CHARACTERS, digest_of, hash_password, is_outdated, is_password, new_token
-from webapp.postgres.database import Connection, Source
+from webapp.postgres.pool import Connection, Source
 from webapp.postgres.statements import Row, execute, fetch_all, fetch_one, note, transaction
 from webapp.roles import Principal, Role
 from webapp.stock.items import MAX_ID

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from webapp.access.accounts import AccountError, hold
 from webapp.access.passwords import digest_of, new_token
-from webapp.postgres.database import Source
+from webapp.postgres.pool import Source
 from webapp.postgres.statements import Row, execute, fetch_all, note, transaction
 from webapp.roles import Principal, Role
 from webapp.stock.items import MAX_ID

@@ -12,7 +12,7 @@ import psycopg
 from webapp.api.cursors import read_cursor, unusable, write_cursor
 from webapp.api.models import ChangePage, State, StockChange
 from webapp.live.changes import Changes, Event, Resync
-from webapp.postgres.database import Connection, Pool, use_connection
+from webapp.postgres.pool import Connection, Pool, use_connection
 from webapp.postgres.queries import QUERIES, filled
 from webapp.problems import Problem
 from webapp.stock.items import FIELDS, MAX_ID

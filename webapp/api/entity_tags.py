@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from webapp.api.models import StockItem
-from webapp.postgres.database import Source
+from webapp.postgres.pool import Source
 from webapp.problems import of_kind
 from webapp.stock import inventory
 from webapp.stock.items import Author, Item

@@ -11,7 +11,7 @@ from psycopg.types.json import Jsonb
 
 from webapp.addresses import path_of
 from webapp.errors import problem_of
-from webapp.postgres.database import Connection, Source
+from webapp.postgres.pool import Connection, Source
 from webapp.postgres.statements import Row, execute, fetch_one, writing_transaction
 from webapp.problems import Problem, of_kind
 from webapp.responses import PoolOfApp

@@ -10,7 +10,7 @@ import psycopg
 from webapp.api.cursors import read_cursor, unusable, write_cursor
 from webapp.api.models import ItemPage, ListQuery, StockItem
 from webapp.live.matching import Matcher
-from webapp.postgres.database import Pool, fetch
+from webapp.postgres.pool import Pool, fetch
 from webapp.postgres.queries import may_be_missing, ordered
 from webapp.problems import of_kind
 from webapp.stock.items import MAX_ID, Item

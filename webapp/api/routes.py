@@ -27,7 +27,7 @@ from webapp.api.models import (
     StockItem,
 )
 from webapp.api.openapi import ApiRoute, IfMatch, IfNoneMatch, answers, describe, item_links, reading
-from webapp.postgres.database import Source
+from webapp.postgres.pool import Source
 from webapp.responses import PiecesOfApp, PoolOfApp, html
 from webapp.roles import PRINCIPAL
 from webapp.stock import inventory

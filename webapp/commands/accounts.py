@@ -14,7 +14,8 @@ from webapp.access import accounts, sessions, tokens
 from webapp.access.accounts import AccountError
 from webapp.access.invitations import invite
 from webapp.commands import Commands
-from webapp.postgres.database import Connection, configure, dedicated_conninfo, prepare
+from webapp.postgres.database import dedicated_conninfo, prepare
+from webapp.postgres.pool import Connection, configure
 from webapp.roles import GIVEN_ROLES, Role
 from webapp.settings import SetupError, load_settings
 

@@ -6,7 +6,7 @@ from webapp.access import tokens
 from webapp.access.tokens import USUAL_DAYS
 from webapp.commands import Commands
 from webapp.commands.accounts import find_id, run
-from webapp.postgres.database import Connection
+from webapp.postgres.pool import Connection
 from webapp.postgres.statements import Row
 
 

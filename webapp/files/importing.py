@@ -12,7 +12,8 @@ from psycopg.rows import DictRow, dict_row
 from webapp.files.csv_files import UnreadableFile
 from webapp.files.review import Connection, Problems, Review, one_row, review_rows
 from webapp.files.rows import Problem, Row, Sheet
-from webapp.postgres.database import LOCK_LIMIT, dedicated_conninfo
+from webapp.postgres.database import dedicated_conninfo
+from webapp.postgres.pool import LOCK_LIMIT
 from webapp.postgres.queries import QUERIES
 from webapp.roles import PRINCIPAL
 from webapp.stock.inventory import refused

@@ -9,7 +9,7 @@ from typing import Self
 import psycopg
 from psycopg.rows import DictRow, dict_row
 
-from webapp.postgres.database import hang_up_after
+from webapp.postgres.pool import hang_up_after
 from webapp.postgres.queries import QUERIES
 
 CHANNEL = "messages_channel"

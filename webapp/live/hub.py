@@ -23,7 +23,7 @@ from webapp.live.receipts import Receipts
 from webapp.live.snapshots import Source
 from webapp.live.summary import Summary
 from webapp.live.tallies import Tallies
-from webapp.postgres.database import Pool
+from webapp.postgres.pool import Pool
 from webapp.rendering import now_minutes
 from webapp.sockets.payloads import PayloadLog
 from webapp.stock.history import History

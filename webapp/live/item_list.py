@@ -17,7 +17,7 @@ from webapp.live.pieces import Pieces
 from webapp.live.tallies import Tallies
 from webapp.live.tally import Tally
 from webapp.live.window import Move, Order, Stretch, Window
-from webapp.postgres.database import Pool, fetch
+from webapp.postgres.pool import Pool, fetch
 from webapp.postgres.queries import is_unique, ordered
 from webapp.rendering import build
 from webapp.stock.items import Item

@@ -8,7 +8,7 @@ from typing import Any
 from webapp.live.changes import Changes, Touch
 from webapp.live.difference import Entry, Partial, Snapshot
 from webapp.live.pieces import Pieces
-from webapp.postgres.database import Pool, fetch
+from webapp.postgres.pool import Pool, fetch
 from webapp.postgres.queries import QUERIES
 from webapp.rendering import build
 from webapp.stock.charts import Level, step_chart

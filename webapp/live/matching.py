@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from webapp.live.changes import Change, Changes, ItemState
-from webapp.postgres.database import Pool, fetch
+from webapp.postgres.pool import Pool, fetch
 from webapp.postgres.queries import QUERIES
 from webapp.stock.views import ALL_ITEMS, Filter
 

@@ -16,7 +16,7 @@ from prometheus_client import Histogram
 from webapp.live.changes import Changes
 from webapp.live.live_view import LiveView
 from webapp.live.pieces import Pieces
-from webapp.postgres.database import Pool, use_connection
+from webapp.postgres.pool import Pool, use_connection
 from webapp.postgres.queries import QUERIES
 from webapp.sockets.client import Frames
 

@@ -8,7 +8,7 @@ from weakref import WeakValueDictionary
 from webapp.live.changes import Horizon
 from webapp.live.matching import Matcher
 from webapp.live.tally import KEPT_IDS, Figures, Tally
-from webapp.postgres.database import Pool, fetch
+from webapp.postgres.pool import Pool, fetch
 from webapp.postgres.queries import filled
 from webapp.stock.views import ALL_ITEMS, Filter
 

@@ -7,8 +7,8 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 
 from webapp.live.hub import Hub
-from webapp.postgres.database import Pool, fetch
 from webapp.postgres.migrations import all_migrations
+from webapp.postgres.pool import Pool, fetch
 from webapp.postgres.queries import QUERIES
 from webapp.responses import READ
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import psycopg
 
-from webapp.postgres.database import Pool, fetch
+from webapp.postgres.pool import Pool, fetch
 from webapp.postgres.queries import QUERIES
 from webapp.text import first_line
 

@@ -10,7 +10,7 @@ import random
 
 import psycopg
 
-from webapp.postgres.database import Pool
+from webapp.postgres.pool import Pool
 from webapp.postgres.statements import execute, fetch_all
 from webapp.text import first_line
 

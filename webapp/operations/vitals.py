@@ -9,7 +9,7 @@ import psycopg
 
 from webapp.live.courier import Courier
 from webapp.live.hub import Hub
-from webapp.postgres.database import Pool, fetch
+from webapp.postgres.pool import Pool, fetch
 from webapp.postgres.queries import QUERIES
 from webapp.rendering import Renderer
 

@@ -13,7 +13,7 @@ from webapp.access.passwords import LEAST_CHARACTERS
 from webapp.addresses import redirect
 from webapp.live.pieces import Pieces
 from webapp.pages.sign_in import attempt_of, signed_out
-from webapp.postgres.database import Pool
+from webapp.postgres.pool import Pool
 from webapp.responses import READ, PiecesOfApp, PoolOfApp, private_html
 from webapp.roles import GIVEN_ROLES, PRINCIPAL
 from webapp.stock.forms import read_fields

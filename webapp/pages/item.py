@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 
 from webapp.errors import wants_fragment
 from webapp.live.item_view import ItemPage, ItemView
-from webapp.postgres.database import Pool, fetch
+from webapp.postgres.pool import Pool, fetch
 from webapp.postgres.queries import QUERIES
 from webapp.responses import READ, PiecesOfApp, PoolOfApp, html, joined
 from webapp.socket import HubOfApp

@@ -10,7 +10,7 @@ from webapp.addresses import address, path_of, redirect
 from webapp.errors import wants_fragment
 from webapp.live.hub import Hub
 from webapp.live.pieces import Pieces
-from webapp.postgres.database import Pool, fetch
+from webapp.postgres.pool import Pool, fetch
 from webapp.postgres.queries import QUERIES
 from webapp.rendering import static_url
 from webapp.responses import READ, PiecesOfApp, PoolOfApp, html, joined, view_before

@@ -11,7 +11,7 @@ from webapp.access.accounts import AccountError, NoSuchAccount
 from webapp.access.tokens import LONGEST_LABEL, MOST_DAYS, USUAL_DAYS
 from webapp.addresses import redirect
 from webapp.live.pieces import Pieces
-from webapp.postgres.database import Pool
+from webapp.postgres.pool import Pool
 from webapp.responses import READ, PiecesOfApp, PoolOfApp, private_html
 from webapp.roles import PRINCIPAL
 from webapp.stock.forms import read_fields

@@ -6,7 +6,7 @@ from typing import Any
 
 from psycopg.errors import DiskFull, ReadOnlySqlTransaction
 
-from webapp.postgres.database import Connection, Pool, Source, use_connection
+from webapp.postgres.pool import Connection, Pool, Source, use_connection
 from webapp.postgres.queries import QUERIES
 
 Row = dict[str, Any]

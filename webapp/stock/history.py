@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Self
 
-from webapp.postgres.database import Pool, fetch
+from webapp.postgres.pool import Pool, fetch
 from webapp.postgres.queries import QUERIES, filled
 from webapp.stock.charts import Level
 from webapp.stock.cover import RECENT_CHANGES, RECENT_DAYS, Consumption

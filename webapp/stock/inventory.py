@@ -9,7 +9,7 @@ from typing import Any
 
 import psycopg
 
-from webapp.postgres.database import Connection, Source
+from webapp.postgres.pool import Connection, Source
 from webapp.postgres.statements import Row, execute, fetch_one, writing_transaction
 from webapp.roles import PRINCIPAL
 from webapp.stock.items import (

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import psycopg
 
-from webapp.postgres.database import Connection, Pool
+from webapp.postgres.pool import Connection, Pool
 from webapp.postgres.statements import Row, execute, fetch_one
 from webapp.stock.inventory import lock_item, writing
 from webapp.stock.items import FIELDS, MAX_QUANTITY, Author, CannotUndo, Item, NoSuchItem
