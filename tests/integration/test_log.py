@@ -149,6 +149,14 @@ def test_the_client_is_always_named_and_the_actor_where_one_is_claimed(database:
     ]
 
 
+def test_whoever_writes_cannot_say_so_much_that_pages_become_large(database: psycopg.Connection) -> None:
+    for name in ("actor", "source", "reason"):
+        database.execute("SELECT set_config(%s, repeat('ä', 1000000), FALSE)", [f"inventory.{name}"])
+    make_item(database)
+    (change,) = logged(database)
+    assert [len(change[name]) for name in ("actor", "source", "reason")] == [200, 200, 500]
+
+
 @pytest.mark.parametrize("first", [1, 600])
 def test_a_plan_kept_for_the_session_does_for_any_number_of_rows(database: psycopg.Connection, first: int) -> None:
     database.execute("INSERT INTO inventory (name, quantity) SELECT 'item ' || i, 0 FROM generate_series(1, 3000) AS i")
