@@ -29,6 +29,13 @@ class HandOffProtocol(WebSocketsSansIOProtocol):
             self.transport.write(_UNREADABLE)
             self.transport.close()
 
+    def handle_parser_exception(self) -> None:
+        """End at once where the handshake is not answered yet: there is no goodbye, which uvicorn expects."""
+        if self.conn.close_sent is None:
+            self.transport.close()
+        else:
+            super().handle_parser_exception()
+
     def handle_connect(self, event: Any) -> None:
         """Offer the hand-off, unless messages are compressed: a peer does not know how."""
         super().handle_connect(event)
