@@ -108,7 +108,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[dict[str, object]]:
         app.state.readiness = probes.Readiness(pool, hub)
         app.state.status = StatusPage(vitals, hub, app.state.pieces)
         app.state.metrics = metrics.Registry(
-            metrics.VitalsCollector(vitals), hub.refresh_time, hub.receipts.commit_to_screen
+            metrics.VitalsCollector(vitals), hub.turns.refresh_time, hub.receipts.commit_to_screen
         )
         for work in (
             hub.follow(),

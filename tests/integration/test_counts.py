@@ -13,7 +13,7 @@ from tests.server import LiveServer, serve
 from tests.waiting import until
 from tests.work import counted_work
 from webapp import main
-from webapp.live import hub, tallies
+from webapp.live import live_views, tallies
 
 NEVER_S = 3600.0
 
@@ -99,7 +99,7 @@ async def test_tallies_that_nobody_looks_through_are_forgotten(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tallies, "RECENT_TALLIES", 3)
-    monkeypatch.setattr(hub, "IDLE_VIEWS", 2)
+    monkeypatch.setattr(live_views, "IDLE_VIEWS", 2)
     with serve(database_url) as server:
         async with open_page(server, "q=watched") as page, httpx.AsyncClient(verify=False) as client:
             await until(lambda: page.beats)

@@ -190,7 +190,7 @@ async def test_all_who_come_back_at_once_are_served_by_one_query_if_any(
 async def test_a_page_that_has_not_resumed_yet_keeps_its_view(
     server: LiveServer, database: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("webapp.live.hub.IDLE_VIEWS", 0)
+    monkeypatch.setattr("webapp.live.live_views.IDLE_VIEWS", 0)
     make_item(database, name="apples", quantity=1)
     hub = server.app.state.hub
     async with connect(f"{server.socket_url}/live") as slow:

@@ -9,7 +9,7 @@ from tests.unit.htmx_model import row
 from tests.unit.shelf import Shelf, change, live_view, next_frame, settled, snapshot, watching
 from webapp.live.changes import Changes, Touch
 from webapp.live.difference import Snapshot
-from webapp.live.live_view import REFRESH_INTERVAL_S
+from webapp.live.turns import INTERVAL_S
 
 
 async def test_a_page_that_shows_all_gets_nothing() -> None:
@@ -103,7 +103,7 @@ async def test_one_refresh_at_a_time_and_bursts_are_coalesced() -> None:
     await settled(view)
     lasted_s = asyncio.get_running_loop().time() - began
     assert shelf.most_running == 1
-    assert shelf.loads <= 4 + lasted_s / REFRESH_INTERVAL_S
+    assert shelf.loads <= 4 + lasted_s / INTERVAL_S
     assert await next_frame(cursor, wake) == f"outerMorph {row('item-1', '199')}"
 
 

@@ -1,13 +1,8 @@
 """All live views of this process: what the change feed says goes to the views it touches, and beats to the sure."""
 
 import asyncio
-import logging
 import time
-from collections import OrderedDict
-from collections.abc import AsyncIterator, Hashable, Iterator
-from contextlib import asynccontextmanager
-
-from prometheus_client import Histogram
+from collections.abc import Hashable, Iterator
 
 from webapp.live.broadcast import Broadcast
 from webapp.live.changes import Changes, Event, Heard, Resync
@@ -16,6 +11,7 @@ from webapp.live.item_list import ItemList, Listing
 from webapp.live.item_view import ItemPage, ItemView
 from webapp.live.listener import Listener
 from webapp.live.live_view import CERTAIN_FOR_S, LiveView
+from webapp.live.live_views import LiveViews
 from webapp.live.news import News
 from webapp.live.page import Page
 from webapp.live.pieces import Pieces
@@ -23,19 +19,16 @@ from webapp.live.receipts import Receipts
 from webapp.live.snapshots import Source
 from webapp.live.summary import Summary
 from webapp.live.tallies import Tallies
+from webapp.live.turns import Turns
 from webapp.postgres.pool import Pool
 from webapp.rendering import now_minutes
 from webapp.sockets.payloads import PayloadLog
 from webapp.stock.history import History
 from webapp.stock.views import View
 
-logger = logging.getLogger(__name__)
-
 BEAT_S = 1.5
-IDLE_VIEWS = 200
 SLICE_S = 0.01  # for so long many changes and views keep everything else waiting
 CATCH_UP_S = 0.25  # a page waits no longer for the change feed, and has the database count
-REFRESH_BUCKETS_S = (0.001, 0.002, 0.003, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0)
 
 
 class Hub:
@@ -45,27 +38,19 @@ class Hub:
         self._pool = pool
         self._listener = listener
         self._pieces = pieces
-        self._items: dict[Hashable, LiveView] = {}
-        self._idle: OrderedDict[Hashable, None] = OrderedDict()
         self._pages: dict[Page, None] = {}  # in order of joining
         self._news = News()
         self._beat = pieces.beat(now_minutes(), "")
         self.beats = self.changes = self.resyncs = 0
-        self.refresh_time = Histogram(
-            "live_inventory_refresh_seconds",
-            "Time to read and render what a view shows.",
-            buckets=REFRESH_BUCKETS_S,
-            registry=None,
-        )
         self.broadcast = Broadcast()
         self.payloads = PayloadLog(self.broadcast)
         self.receipts = Receipts(pool, pieces)
         self.history = History(pool)
         self.tallies = Tallies(pool)
         self.summary_source = Summary(self.tallies, self.history, pieces)
-        self._turns = asyncio.Semaphore(max(1, pool.max_size // 2))
-        self._beside = asyncio.Semaphore(1)
+        self.turns = Turns(pool.max_size)
         self._summary = self._live_view(self.summary_source)
+        self._views = LiveViews(lambda view: self._live_view(self._source(view)))
 
     async def follow(self) -> None:
         """Hand on what the listener hears, for ever."""
@@ -87,13 +72,13 @@ class Hub:
                 self.resyncs += 1
                 for tally in self.tallies:
                     tally.make_void()
-                for view in self._views():
+                for view in self._all_views():
                     view.touch()
 
     async def _hand_on(self, changes: Changes) -> None:
         """In slices: whoever comes in between finds what is true already, or is told soon."""
         ends_at = time.monotonic() + SLICE_S
-        for listening in (*self.tallies, *self._views()):
+        for listening in (*self.tallies, *self._all_views()):
             listening.hear(changes)
             if time.monotonic() > ends_at:
                 await asyncio.sleep(0)
@@ -127,20 +112,19 @@ class Hub:
 
     def count_views(self) -> tuple[int, int]:
         """Count the views that somebody looks at, and those that are kept for those who return."""
-        views = list(self._views())
+        views = list(self._all_views())
         watched = sum(1 for view in views if view.watchers)
         return watched, len(views) - watched
 
     def add_view(self, view: Hashable, source: Source) -> LiveView:
         """Keep a view of something else than the inventory: it waits for no turn, and the caller touches it."""
-        live = self._items[view] = LiveView(source, self.broadcast.wake)
-        live.pages = 1  # the caller, so that it is never forgotten
+        live = LiveView(source, self.broadcast.wake)
+        self._views.add(view, live)
         return live
 
     def open_page(self, view: Hashable) -> Page:
         """Let a page look at a view until it is lost; only a list of items comes with the summary."""
-        live = self._live(view)
-        live.pages += 1
+        live = self._views.open(view)
         page = Page(self.broadcast, self, view, (live, self._summary) if isinstance(view, View) else (live,))
         self._pages[page] = None
         return page
@@ -150,13 +134,12 @@ class Hub:
 
         Its socket, which comes soon, finds what was read, and kept from the feed since.
         """
-        live = self._live(view)
-        live.pages += 1
+        live = self._views.open(view)
         try:
             if certain and (shown := await live.look()) and isinstance(live.source, ItemList) and live.source.listing:
                 return live.source.listing, shown
         finally:
-            self._let_go(view)
+            self._views.let_go(view)
         source = self.item_list(view)
         listing = await source.read(certain=certain)
         return listing, source.render(listing)
@@ -164,15 +147,7 @@ class Hub:
     def leave(self, page: Page) -> None:
         """Forget a page."""
         self._pages.pop(page, None)
-        self._let_go(page.view)
-
-    def _let_go(self, view: Hashable) -> None:
-        """A few views that nobody looks at stay: who returns gets a difference, not everything."""
-        self._items[view].pages -= 1
-        if not self._items[view].pages:
-            self._idle[view] = None
-        while len(self._idle) > IDLE_VIEWS:
-            self._items.pop(self._idle.popitem(last=False)[0]).close()
+        self._views.let_go(page.view)
 
     def beat_text(self) -> str:
         """Return the beat, one string for all pages, if the change feed is sure of what it told."""
@@ -188,7 +163,7 @@ class Hub:
 
     def close(self) -> None:
         """Stop all refreshes."""
-        for view in self._views():
+        for view in self._all_views():
             view.close()
 
     def _handle_payload(self, payload: str) -> None:
@@ -196,31 +171,12 @@ class Hub:
             self._summary.touch()
         self.payloads.add(payload)
 
-    def _views(self) -> Iterator[LiveView]:
+    def _all_views(self) -> Iterator[LiveView]:
         yield self._summary  # first, as every page waits for it
-        yield from self._items.values()
-
-    def _live(self, view: Hashable) -> LiveView:
-        self._idle.pop(view, None)
-        if view not in self._items:
-            self._items[view] = self._live_view(self._source(view))
-        return self._items[view]
+        yield from self._views
 
     def _live_view(self, source: Source) -> LiveView:
-        return LiveView(source, self.broadcast.wake, self._turn, self.catch_up)
-
-    @asynccontextmanager
-    async def _turn(self) -> AsyncIterator[None]:
-        """After a bulk statement all views are due at once: half of the connections stay free for requests."""
-        async with self._turns:
-            with self.refresh_time.time():
-                yield
-
-    @asynccontextmanager
-    async def _turn_beside(self) -> AsyncIterator[None]:
-        """One at a time, for no page waits for it."""
-        async with self._beside, self._turns:
-            yield
+        return LiveView(source, self.broadcast.wake, self.turns.take, self.catch_up)
 
     def _source(self, view: Hashable) -> Source:
         match view:
@@ -232,4 +188,4 @@ class Hub:
 
     def item_list(self, view: View) -> ItemList:
         """Return the source of a view's items."""
-        return ItemList(view, self._pool, self.tallies, self._pieces, self._turn_beside)
+        return ItemList(view, self._pool, self.tallies, self._pieces, self.turns.take_beside)

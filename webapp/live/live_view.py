@@ -14,12 +14,11 @@ import psycopg
 from webapp.live.changes import Changes, Touch
 from webapp.live.difference import Snapshot
 from webapp.live.snapshots import Snapshots, Source
+from webapp.live.turns import turn_after
 from webapp.text import first_line
 
 logger = logging.getLogger(__name__)
 
-REFRESH_INTERVAL_S = 0.125
-REFRESH_BURST = 2
 CERTAIN_FOR_S = 1.7
 RETRY_S = (0.1, 1.0)
 TRUSTED_FOR_S = 5.0  # for so long all who return share one query; who reloads later sees what no trigger has told, too
@@ -61,7 +60,6 @@ class LiveView:
         self.refreshes_started = 0
         self.refreshes_finished = 0
         self.watchers: dict[Hashable, None] = {}  # in order of joining
-        self.pages = 0
 
     def hear(self, changes: Changes) -> None:
         """Take note of committed changes; refresh if one can alter what is shown.
@@ -138,18 +136,21 @@ class LiveView:
         try:
             while self._dirty and self.watchers:
                 await self._wait_for_turn()
-                try:
-                    if self._dirty is Touch.DOUBT and time.monotonic() < self._trusted_until:
-                        await self._settle_doubt()
-                    else:
-                        async with self._turn():
-                            await self._refresh()
-                except Exception as error:  # noqa: BLE001 - the page says it is stale, we try again
-                    self._dirty = Touch.ALL
-                    _log_failure(error)
-                    await asyncio.sleep(random.uniform(*RETRY_S))  # noqa: S311
+                await self._try_to_refresh()
         finally:
             self._refreshing = None
+
+    async def _try_to_refresh(self) -> None:
+        try:
+            if self._dirty is Touch.DOUBT and time.monotonic() < self._trusted_until:
+                await self._settle_doubt()
+            else:
+                async with self._turn():
+                    await self._refresh()
+        except Exception as error:  # noqa: BLE001 - the page says it is stale, we try again
+            self._dirty = Touch.ALL
+            _log_failure(error)
+            await asyncio.sleep(random.uniform(*RETRY_S))  # noqa: S311
 
     async def _settle_doubt(self) -> None:
         """What is shown is all there is if the change feed, asked now, knows of nothing else: that needs no query."""
@@ -188,11 +189,8 @@ class LiveView:
         self._wake(self.watchers)
 
     async def _wait_for_turn(self) -> None:
-        """Start at once while calm, a few times in a row; be coalesced to the interval while busy."""
         now = time.monotonic()
-        self._next_refresh_at = max(self._next_refresh_at, now - (REFRESH_BURST - 1) * REFRESH_INTERVAL_S)
-        wait_s = self._next_refresh_at - now
-        self._next_refresh_at += REFRESH_INTERVAL_S
+        wait_s, self._next_refresh_at = self._next_refresh_at - now, turn_after(self._next_refresh_at, now)
         if wait_s > 0:
             await asyncio.sleep(wait_s)
 

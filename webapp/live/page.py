@@ -5,14 +5,14 @@ import time
 from collections.abc import Hashable
 from typing import NamedTuple, Protocol
 
-from webapp.live.live_view import REFRESH_BURST, REFRESH_INTERVAL_S, Cursor, LiveView
+from webapp.live.live_view import Cursor, LiveView
 from webapp.live.receipts import Question, Receipts
+from webapp.live.turns import turn_after
 from webapp.rendering import build
 from webapp.sockets.client import POLICY_VIOLATION, Client, Frames, Moment, Refusal, Waker, framed
 
 RESUME_LIMIT_S = 15.0
 UNTOLD = -1
-BURST_S = (REFRESH_BURST - 1) * REFRESH_INTERVAL_S  # a page gets no more frames for having several views
 
 
 class Company(Protocol):
@@ -116,7 +116,7 @@ class Page(Client):
             step = moment.found[self._shown] = self._next(self._shown)
         frames, is_change, self._shown = step
         if is_change:  # a beat costs no turn, or the change right behind it would wait
-            self.not_before = max(self.not_before, moment.now - BURST_S) + REFRESH_INTERVAL_S
+            self.not_before = turn_after(self.not_before, moment.now)  # one pace, however many views it has
         if self._question is not None and self._question.is_due():
             question, self._question = self._question, None
             if frames and is_change:
