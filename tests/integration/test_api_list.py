@@ -14,7 +14,7 @@ from tests.factories import make_item
 from tests.server import serve
 from tests.waiting import eventually
 from webapp.api.cursors import read_cursor, write_cursor
-from webapp.api.models import ORDERS
+from webapp.api.values import ORDERS
 
 
 @pytest.fixture

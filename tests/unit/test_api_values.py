@@ -11,7 +11,8 @@ from starlette.requests import HTTPConnection
 
 from webapp.api.change_feed import _ended
 from webapp.api.cursors import read_cursor, write_cursor
-from webapp.api.models import CURSOR, ItemEdits, ItemToAdd
+from webapp.api.models import ItemEdits, ItemToAdd
+from webapp.api.values import CURSOR
 from webapp.problems import KINDS, Problem, kind_of, of_kind, of_stock_error
 from webapp.stock.items import NotEnough
 from webapp.text import WHITE_SPACE, trim

@@ -17,16 +17,15 @@ from webapp.api.models import (
     ChangePage,
     Counted,
     FeedQuery,
-    Id,
     ItemEdits,
     ItemPage,
     ItemToAdd,
     ListQuery,
     Movement,
-    Reason,
     StockItem,
 )
 from webapp.api.openapi import ApiRoute, IfMatch, IfNoneMatch, answers, describe, item_links, reading
+from webapp.api.values import Id, Reason
 from webapp.postgres.pool import Source
 from webapp.responses import PiecesOfApp, PoolOfApp, html
 from webapp.roles import PRINCIPAL
