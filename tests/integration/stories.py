@@ -44,3 +44,9 @@ def newest_change(database: psycopg.Connection) -> int:
 def make_old(database: psycopg.Connection, days: int) -> None:
     """Let all that was recorded so far have happened some days ago."""
     database.execute("UPDATE inventory_changes SET changed_at = changed_at - make_interval(days => %s)", [days])
+
+
+def quantity(database: psycopg.Connection, item_id: int) -> object:
+    """Return what the table says; None: there is no such item."""
+    row = database.execute("SELECT quantity FROM inventory WHERE id = %s", [item_id]).fetchone()
+    return row[0] if row else None
