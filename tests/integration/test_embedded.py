@@ -26,9 +26,8 @@ from pathlib import Path
 from webapp.postgres.embedded import EmbeddedServer
 
 server = EmbeddedServer(Path(sys.argv[1]))
-url = server.start()
 server.guard()
-print(url, flush=True)
+print(server.start(), flush=True)
 sys.stdin.read()
 """
 
@@ -118,6 +117,15 @@ def test_the_server_ends_when_its_last_user_is_killed(data_dir: Path) -> None:
         assert ask(second.url, "SELECT 'still here'") == "still here"
         second.kill()
         eventually(lambda: postmaster(data_dir) is None)
+
+
+@pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGKILL], ids=lambda by: by.name)
+def test_the_server_ends_when_its_user_ends_while_it_starts(data_dir: Path, by: signal.Signals) -> None:
+    command = [sys.executable, "-c", USER, str(data_dir)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=RESOURCES) as process:
+        eventually((data_dir / "cluster/postmaster.pid").exists)
+        process.send_signal(by)
+    eventually(lambda: postmaster(data_dir) is None)
 
 
 def test_a_server_killed_by_force_comes_back_with_its_data(data_dir: Path) -> None:

@@ -41,8 +41,8 @@ def open_psql(options: argparse.Namespace) -> None:
     settings = load_settings()
     if settings.database_url is None:
         server = EmbeddedServer(default_data_dir(settings))
-        url = server.start()
         server.guard()
+        url = server.start()
         migrate(url)
         server.survive_exec()
         _become(server.psql_path, url, options.arguments)

@@ -49,8 +49,8 @@ def locate(settings: Settings) -> Database:
 
 def _start_embedded(settings: Settings) -> EmbeddedServer:
     server = EmbeddedServer(default_data_dir(settings))
-    server.start()
     server.guard()
+    server.start()
     return server
 
 

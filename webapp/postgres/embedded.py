@@ -72,13 +72,13 @@ class EmbeddedServer:
         """Start the server unless it runs; return the URL of the database `inventory`, made if missing."""
         with self._explained():
             make_folder(self.data_dir)
-            with self._locked():
-                self._join()
-                try:
+            try:
+                with self._locked():
+                    self._join()
                     self._cluster.bring_up(DATABASE)
-                except BaseException:
-                    self._leave()
-                    raise
+            except BaseException:
+                self._leave()
+                raise
         return self.url
 
     def revive(self) -> bool:
@@ -87,7 +87,10 @@ class EmbeddedServer:
             return self._cluster.bring_up(DATABASE)
 
     def guard(self, *, delete: bool = False) -> None:
-        """Let a process of its own stop the server (and delete the data) when its last user has ended, however."""
+        """Let a process of its own stop the server (and delete the data) when its last user has ended, however.
+
+        Before the start, for one may end within it.
+        """
         script = [sys.executable, "-I", "-S", str(Path(__file__).with_name("guard.py"))]
         places = (self.data_dir, self._cluster.socket_dir(), self.bin / "pg_ctl")
         self._guard = subprocess.Popen(  # noqa: S603 - our own script
