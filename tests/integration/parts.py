@@ -112,12 +112,12 @@ def certificate(folder: Path) -> dict[str, str]:
 
 @contextmanager
 def nginx(*upstream_ports: int, location: str = "/") -> Iterator[int]:
-    """Run nginx before servers, in turn, with the lines that the README has for it; give its port, which speaks TLS."""
+    """Run nginx before servers, in turn, with the lines of DEPLOYMENT.md; give its port, which speaks TLS."""
     program, port = find("nginx", "nginx-light"), free_port()
     with folder() as home:
         files = certificate(home)
         Path(files["ssl_keyfile"]).chmod(0o644)
-        lines = _lines_of_the_readme(
+        lines = _lines_of_the_guide(
             "nginx",
             {
                 "listen 443": f"listen 127.0.0.1:{port}",
@@ -143,7 +143,7 @@ def caddy(*upstream_ports: int, location: str = "/") -> Iterator[int]:
     """Run Caddy as nginx above, with a certificate that it signs itself."""
     program, port = find("caddy", "caddy"), free_port()
     places = ", ".join(f"https://{host}:{port}" for host in ("127.0.0.1", "stock.example.com"))
-    lines = _lines_of_the_readme(
+    lines = _lines_of_the_guide(
         "caddyfile",
         {
             "stock.example.com {": f"{places} {{\nbind 127.0.0.1\ntls internal\nhandle {location.rstrip('/')}* {{",
@@ -161,9 +161,9 @@ def caddy(*upstream_ports: int, location: str = "/") -> Iterator[int]:
             yield port
 
 
-def _lines_of_the_readme(language: str, replaced: dict[str, str]) -> str:
-    """Return what the README has for a part, with its examples replaced; each of them is there once."""
-    (lines,) = re.findall(rf"```{language}\n(.*?)```", (RESOURCES / "README.md").read_text(), re.DOTALL)
+def _lines_of_the_guide(language: str, replaced: dict[str, str]) -> str:
+    """Return what DEPLOYMENT.md has for a part, with its examples replaced; each of them is there once."""
+    (lines,) = re.findall(rf"```{language}\n(.*?)```", (RESOURCES / "DEPLOYMENT.md").read_text(), re.DOTALL)
     for part, other in replaced.items():
         assert lines.count(part) == 1
         lines = lines.replace(part, other)

@@ -1,4 +1,4 @@
-"""The deployment files, as the README and the repository have them, are checked by what reads them, and run."""
+"""The deployment files, as DEPLOYMENT.md and the repository have them, are checked by what reads them, and run."""
 
 import re
 import shlex
@@ -19,8 +19,8 @@ PROGRAM = "/opt/live-inventory/bin/live-inventory"
 
 @pytest.fixture(scope="module")
 def unit() -> str:
-    """The systemd unit of the README."""
-    (found,) = re.findall(r"```ini\n(.*?)```", (RESOURCES / "README.md").read_text(), re.DOTALL)
+    """The systemd unit of DEPLOYMENT.md."""
+    (found,) = re.findall(r"```ini\n(.*?)```", (RESOURCES / "DEPLOYMENT.md").read_text(), re.DOTALL)
     return str(found)
 
 

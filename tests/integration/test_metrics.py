@@ -74,9 +74,9 @@ def test_nothing_is_left_in_the_registry_that_other_libraries_share(shared_serve
     assert not [name for name in REGISTRY._names_to_collectors if "live_inventory" in name]
 
 
-def test_the_readme_explains_every_metric_of_ours_and_no_other(shared_server: LiveServer) -> None:
-    readme = (RESOURCES / "README.md").read_text()
-    table = readme.partition("| metric `live_inventory_…` |")[2].partition("\n\n")[0]
+def test_the_deployment_guide_explains_every_metric_of_ours_and_no_other(shared_server: LiveServer) -> None:
+    guide = (RESOURCES / "DEPLOYMENT.md").read_text()
+    table = guide.partition("| metric `live_inventory_…` |")[2].partition("\n\n")[0]
     explained = {name for row in table.splitlines() for name in re.findall(r"`(\w+)`", "|".join(row.split("|")[:2]))}
     families = text_string_to_metric_families(httpx.get(f"{shared_server.url}/metrics", verify=False).text)
     ours = {f"{each.name}{'_total' if each.type == 'counter' else ''}" for each in families if each.samples}
