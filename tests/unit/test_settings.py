@@ -4,6 +4,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from webapp.main import create_app
+from webapp.postgres.database import locate
 from webapp.settings import Settings, SetupError, load_settings
 
 
@@ -43,6 +44,13 @@ def test_what_is_no_host_name_is_refused_with_the_line_that_helps(monkeypatch: p
     monkeypatch.setenv("ALLOWED_HOSTS", value)
     with pytest.raises(SetupError, match=r"ALLOWED_HOSTS: .*leave out scheme, port and path"):
         load_settings()
+
+
+@pytest.mark.parametrize("address", ["postgresql://me:s3%cret@host/stock", "postgres//me:s3%25cret@host"])
+def test_an_address_that_cannot_be_read_is_refused_without_its_password(address: str) -> None:
+    with pytest.raises(SetupError, match="% is written as %25") as refused:
+        locate(Settings(database_url=address))
+    assert "cret" not in str(refused.value)
 
 
 @pytest.mark.parametrize(("value", "root"), [("/", ""), ("/stock/", "/stock"), ("/a/b.c", "/a/b.c")])

@@ -55,12 +55,14 @@ def _start_embedded(settings: Settings) -> EmbeddedServer:
 
 
 def parameters_of(conninfo: str) -> dict[str, Any]:
-    """Read an address. Raises `SetupError`."""
+    """Read an address. Raises `SetupError`, which does not quote it: psycopg's error may be about the password."""
     try:
         return dict(conninfo_to_dict(conninfo))
-    except psycopg.ProgrammingError as error:
-        message = "DATABASE_URL cannot be read; it looks like postgresql://user:password@host:5432/database"
-        raise SetupError(f"{message}\n{error}".strip()) from error
+    except psycopg.ProgrammingError:
+        raise SetupError(
+            "DATABASE_URL cannot be read; it looks like postgresql://user:password@host:5432/database\n"
+            "In a user's name and password, % is written as %25, @ as %40, : as %3A, / as %2F, and a space as %20."
+        ) from None
 
 
 def dedicated_conninfo(url: str, name: str) -> str:
