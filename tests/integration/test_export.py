@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from tests.factories import make_item
 from tests.server import serve
+from webapp.files import exporting
 from webapp.files.exporting import BATCH_ROWS, export_csv
 from webapp.files.importing import importing, read_file
 from webapp.pages import imports as import_pages
@@ -128,6 +129,16 @@ def test_too_many_at_once_are_told_to_come_back(visitor: httpx.Client, monkeypat
     monkeypatch.undo()
     assert visitor.get("/export.csv").status_code == 200
     assert import_pages._exports == set()
+
+
+def test_a_table_that_somebody_alters_is_not_waited_for(
+    visitor: httpx.Client, shared: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exporting, "LOCK_LIMIT", "10ms")
+    with shared.transaction():
+        shared.execute("LOCK TABLE inventory IN ACCESS EXCLUSIVE MODE")
+        assert visitor.get("/export.csv").status_code == 503
+    assert visitor.get("/export.csv").status_code == 200
 
 
 def test_a_database_that_is_away_is_an_error_and_no_empty_file(shared_url: str) -> None:

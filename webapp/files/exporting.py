@@ -8,6 +8,7 @@ from psycopg.rows import TupleRow
 from webapp.files.csv_files import BOM, to_csv
 from webapp.live.matching import Matcher
 from webapp.postgres.database import dedicated_conninfo
+from webapp.postgres.pool import LOCK_LIMIT
 from webapp.postgres.queries import QUERIES, ordered
 from webapp.stock.views import View
 
@@ -25,7 +26,7 @@ async def export_csv(url: str, view: View) -> AsyncIterator[bytes]:
     async with await psycopg.AsyncConnection.connect(
         dedicated_conninfo(url, "live-inventory export"), prepare_threshold=None
     ) as connection:
-        await connection.execute(QUERIES["limit_export"])
+        await connection.execute(QUERIES["limit_export"], {"lock_timeout": LOCK_LIMIT})
         needle = await (await connection.execute(QUERIES["fold"], {"text": view.q})).fetchone() or ("",)
         async with connection.cursor(name="export") as cursor:
             await cursor.execute(query, Matcher(view.filter, needle[0]).parameters)
