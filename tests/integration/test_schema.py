@@ -128,6 +128,22 @@ def test_names_that_merely_resemble_each_other_are_two_items(
     assert make_item(database, name=other)
 
 
+def test_a_search_looks_through_name_and_code_as_they_are_compared(database: psycopg.Connection) -> None:
+    letters = [*"aA \t%_\\0äÄßςσİ🍏", "e\u0301", "\u00a0"]
+    texts = ["".join(random.Random(seed).choices(letters, k=seed % 5)) for seed in range(60)]
+    rows = database.execute(
+        "SELECT is_found, bool_and(is_found = (strpos(inventory_fold(name), needle) > 0"
+        "                                      OR strpos(coalesce(inventory_fold(code), ''), needle) > 0))"
+        "  FROM unnest(%(texts)s::text[]) AS name, unnest(%(texts)s::text[] || NULL::text) AS code,"
+        "       (SELECT DISTINCT inventory_fold(text) FROM unnest(%(texts)s::text[]) AS text) AS folded (needle),"
+        "       LATERAL (SELECT strpos(inventory_searchable(name, code), needle) > 0) AS looked (is_found)"
+        " WHERE needle <> ''"
+        " GROUP BY is_found ORDER BY is_found",
+        {"texts": texts},
+    ).fetchall()
+    assert rows == [(False, True), (True, True)]
+
+
 def test_a_name_may_change_its_case(database: psycopg.Connection) -> None:
     item_id = make_item(database, name="apples")
     database.execute("UPDATE inventory SET name = 'APPLES'")
