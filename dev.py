@@ -6,8 +6,10 @@
     python3 dev.py check        the linters and the type checker
     python3 dev.py bench        speed beside peers on the same machine; --quick takes 3 minutes
     python3 dev.py chaos        random writers and faults; --minutes 60 --seed 7 for long, the same again by its seed
-    python3 dev.py psql         the database; this and all other words go to `live-inventory`
+    python3 dev.py psql         the database
+    python3 dev.py simulate     a made-up shop that fills the shelves and trades
 
+All other words go to the command `live-inventory`: account, token, import, export, doctor, backup, restore, ...
 The locked packages go to .venv, and only when requirements.lock has changed.
 """
 

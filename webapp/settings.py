@@ -158,5 +158,8 @@ def load_settings() -> Settings:
     try:
         return Settings()
     except ValidationError as error:
-        lines = [f"{'.'.join(map(str, part['loc'])).upper()}: {part['msg']}" for part in error.errors()]
+        lines = [
+            f"{'.'.join(map(str, part['loc'])).upper()}: {part['msg'].removeprefix('Value error, ')}"
+            for part in error.errors()
+        ]
         raise SetupError("\n".join(lines)) from error

@@ -96,7 +96,7 @@ def simulate(options: argparse.Namespace) -> None:
         there = shop.count_items()
         if there and not options.yes:
             raise SetupError(
-                f"The inventory holds {there} items, and a simulation would change their quantities.\n"
+                "The inventory is not empty, and a simulation would change the quantities of what is there.\n"
                 "If that is wanted, say so: add --yes. Or use another database: DATA_DIR, DATABASE_URL."
             )
         if not there:
