@@ -37,10 +37,13 @@ def attempts(client: httpx.Client, item_id: int) -> Iterator[httpx.Response]:
     yield client.delete(f"/api{item}")
 
 
-def test_what_a_trigger_refuses_is_told_in_its_words(client: httpx.Client, database: psycopg.Connection) -> None:
+@pytest.mark.parametrize("code", ["P0001", "45000", "22023"])
+def test_what_a_trigger_refuses_is_told_in_its_words(
+    client: httpx.Client, database: psycopg.Connection, code: str
+) -> None:
     item_id = make_item(database, name="apples")
     shown = preview(client, "name,quantity\nplums,3\n")
-    add_trigger(database, f"RAISE EXCEPTION '%', $rule${RULE}$rule$")
+    add_trigger(database, f"RAISE EXCEPTION '%', $rule${RULE}$rule$ USING ERRCODE = '{code}'")
     answers = [*attempts(client, item_id), client.post("/changes/1/undo"), apply(client, shown)]
     for answer in answers:
         assert answer.status_code == 422
@@ -53,6 +56,15 @@ def test_what_a_trigger_leaves_as_it_is_is_not_told_as_done(client: httpx.Client
     for answer in attempts(client, item_id):
         assert answer.status_code == 422
         assert "a trigger left it as it was" in answer.text
+
+
+def test_what_must_be_unique_in_the_shop_is_refused_and_not_taken_for_a_change_by_others(
+    client: httpx.Client, database: psycopg.Connection
+) -> None:
+    database.execute("CREATE UNIQUE INDEX one_in_each_place ON inventory (location)")
+    answer = apply(client, preview(client, "name,quantity,location\napples,2,here\nplums,3,here\n"))
+    assert answer.status_code == 422
+    assert "one_in_each_place" in answer.text
 
 
 def test_a_value_that_only_the_shop_needs_is_named(client: httpx.Client, database: psycopg.Connection) -> None:

@@ -16,7 +16,7 @@ from webapp.postgres.database import dedicated_conninfo
 from webapp.postgres.pool import LOCK_LIMIT
 from webapp.postgres.queries import QUERIES
 from webapp.roles import PRINCIPAL
-from webapp.stock.inventory import refused
+from webapp.stock.inventory import is_refusal, refused
 from webapp.stock.items import Busy, StockError
 from webapp.text import storable
 
@@ -54,9 +54,11 @@ def importing(url: str) -> Iterator[Connection]:
             yield connection
     except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected) as error:
         raise Busy from error
-    except psycopg.errors.UniqueViolation as error:  # somebody took a name or a code in the last moment
-        raise ChangedMeanwhile from error
-    except (psycopg.errors.IntegrityError, psycopg.errors.RaiseException) as error:
+    except psycopg.DatabaseError as error:
+        if error.diag.constraint_name in ("inventory_name_unique", "inventory_code_unique"):
+            raise ChangedMeanwhile from error  # somebody took a name or a code in the last moment
+        if not is_refusal(error):
+            raise
         raise refused(error) from error
 
 

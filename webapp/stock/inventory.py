@@ -96,7 +96,9 @@ async def writing(source: Source, author: Author, values: Values | None = None) 
             yield connection
     except psycopg.errors.LockNotAvailable as error:
         raise Busy from error
-    except (psycopg.errors.IntegrityError, psycopg.errors.RaiseException) as error:
+    except psycopg.DatabaseError as error:
+        if not is_refusal(error):
+            raise
         raise _refusal(error, values or {}) from error
 
 
@@ -112,6 +114,15 @@ def _refusal(error: psycopg.Error, values: Values) -> StockError:
     if constraint == "inventory_code_unique" and "code" in values:
         return CodeTaken(values["code"])
     return refused(error)
+
+
+def is_refusal(error: psycopg.Error) -> bool:
+    """Whether a constraint refuses what was asked, or a function of the shop's by RAISE, with whatever code it likes.
+
+    The name of the routine that reports it is the same in every language of a server's messages.
+    """
+    by_raise = error.diag.source_function == "exec_stmt_raise" and not isinstance(error, psycopg.OperationalError)
+    return by_raise or isinstance(error, psycopg.IntegrityError)
 
 
 def refused(error: psycopg.Error) -> Refused:
