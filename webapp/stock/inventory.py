@@ -39,7 +39,7 @@ async def add_item(source: Source, item: NewItem, author: Author) -> Item:
     """Add an item; return it. Raises `NameTaken`, `CodeTaken`, `Busy` or `Refused`."""
     values = {field: getattr(item, field) for field in FIELDS}
     async with writing(source, author, values) as connection:
-        return _written(await fetch_one(connection, "add_item", **values))
+        return written(await fetch_one(connection, "add_item", **values))
 
 
 async def take(source: Source, item_id: int, count: int, author: Author) -> Item:
@@ -63,14 +63,14 @@ async def edit_item(source: Source, item_id: int, edits: Values, author: Author,
         if seen is not None:
             edits = await _merge(connection, theirs, edits, seen)
         values = {field: edits.get(field, getattr(theirs, field)) for field in FIELDS}
-        return _written(await fetch_one(connection, "edit_item", id=item_id, **values))
+        return written(await fetch_one(connection, "edit_item", id=item_id, **values))
 
 
 async def delete_item(source: Source, item_id: int, author: Author) -> Item:
     """Delete an item; return what it was. Raises `NoSuchItem`, `Busy` or `Refused`."""
     async with writing(source, author) as connection:
         await lock_item(connection, item_id)
-        return _written(await fetch_one(connection, "delete_item", id=item_id))
+        return written(await fetch_one(connection, "delete_item", id=item_id))
 
 
 async def find_item(source: Source, item_id: int) -> Item:
@@ -131,7 +131,7 @@ def refused(error: psycopg.Error) -> Refused:
     return Refused(constraint, "" if constraint else str(error.diag.message_primary))
 
 
-def _written(row: Row | None) -> Item:
+def written(row: Row | None) -> Item:
     """Return the item that a statement has written; that a trigger kept it from that is no error to PostgreSQL."""
     if row is None:
         raise Refused("", "a trigger left it as it was")
@@ -154,7 +154,7 @@ async def _change_quantity(source: Source, item_id: int, by: int, author: Author
         raise TooMuch(item.name) from error
     if row is None:
         await find_item(source, item_id)
-    return _written(row)
+    return written(row)
 
 
 async def _merge(connection: Connection, theirs: Item, mine: Values, seen: Seen) -> Values:

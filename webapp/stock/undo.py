@@ -6,14 +6,14 @@ import psycopg
 
 from webapp.postgres.pool import Connection, Pool
 from webapp.postgres.statements import Row, execute, fetch_one
-from webapp.stock.inventory import lock_item, writing
+from webapp.stock.inventory import lock_item, writing, written
 from webapp.stock.items import FIELDS, MAX_QUANTITY, Author, CannotUndo, Item, NoSuchItem
 
 UNDO_HOURS = 24
 
 
 async def undo_change(pool: Pool, change_id: int, author: Author) -> None:
-    """Take a change back. Raises `CannotUndo` or `Busy`."""
+    """Take a change back. Raises `CannotUndo`, `Busy` or `Refused`."""
     author = replace(author, undoes=change_id)
     async with writing(pool, author) as connection:
         change = await _lock_change(connection, change_id)
@@ -47,7 +47,7 @@ async def _undo_insert(connection: Connection, change: Row) -> None:
     item = await _item_of(connection, change)
     if item.version != change["version"]:
         raise CannotUndo(f"“{item.name}” was changed since it was added. Delete it instead.")
-    await execute(connection, "delete_item", id=item.id)
+    written(await fetch_one(connection, "delete_item", id=item.id))
 
 
 async def _undo_update(connection: Connection, change: Row) -> None:
@@ -69,7 +69,7 @@ async def _undo_update(connection: Connection, change: Row) -> None:
     if values["quantity"] > MAX_QUANTITY:
         raise CannotUndo(f"“{item.name}” cannot hold more than {MAX_QUANTITY}.")
     try:
-        await execute(connection, "edit_item", id=item.id, **values)
+        written(await fetch_one(connection, "edit_item", id=item.id, **values))
     except psycopg.errors.UniqueViolation as error:
         raise CannotUndo(f"“{item.name}” cannot have its old name or code back: it is in use again.") from error
 
