@@ -8,6 +8,7 @@ from fastapi.responses import HTMLResponse, Response
 from webapp.access import accounts, sessions, tokens
 from webapp.access.accounts import AccountError
 from webapp.access.attempts import TooManyAttempts
+from webapp.access.devices import device_name
 from webapp.access.invitations import invite
 from webapp.access.passwords import LEAST_CHARACTERS
 from webapp.addresses import redirect
@@ -137,6 +138,7 @@ async def _own(pool: Pool, pieces: Pieces, *, status: int = 200, **shown: Any) -
     found = {
         "sessions": await sessions.sessions_of(pool, account_id),
         "tokens": await tokens.tokens_of(pool, account_id or 0),
+        "device_name": device_name,
     }
     values = found | {"least": LEAST_CHARACTERS, "error": None, "is_changed": False} | shown
     return private_html(pieces, "account/own.html", status=status, **values)
