@@ -114,5 +114,8 @@ def test_everything_is_reached_by_keyboard_in_a_sensible_order(
 def test_320_pixels_do_not_scroll_sideways(server: LiveServer, database: psycopg.Connection, page: Page) -> None:
     make_item(database, name="a" * 200, quantity=9223372036854775807, unit="u" * 40, location="l" * 200)
     page.set_viewport_size({"width": 320, "height": 640})
+    make_item(database, name="bolts", quantity=123_456_789, unit="boxes", location="l" * 40, reorder_level=1_234_567)
     open_live(page, server.url)
     assert page.evaluate("document.documentElement.scrollWidth") == 320
+    places = page.locator('#rows [data-field="location"]').all()
+    assert min((place.bounding_box() or {})["width"] for place in places) > 50  # not one letter below the other
