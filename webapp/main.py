@@ -4,11 +4,12 @@ import asyncio
 import logging
 import os
 import signal
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 from fastapi import FastAPI
+from starlette.datastructures import State
 from starlette.middleware.gzip import GZipMiddleware
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
@@ -34,7 +35,7 @@ from webapp.operations.status import StatusPage
 from webapp.operations.vacuum import Vacuum
 from webapp.operations.vitals import Vitals
 from webapp.pages import accounts, activity, imports, item, items, sign_in, static_files, status, stock, tokens
-from webapp.postgres.database import dedicated_conninfo, prepare
+from webapp.postgres.database import Database, dedicated_conninfo, prepare
 from webapp.postgres.hearing import check_hearing
 from webapp.postgres.pool import open_pool
 from webapp.rendering import Renderer
@@ -43,6 +44,8 @@ from webapp.settings import Settings, SetupError, load_settings
 from webapp.startup import PlainSetupErrors
 
 logger = logging.getLogger(__name__)
+
+Work = Coroutine[None, None, None]  # what goes on for as long as the process serves
 
 ROUTES = (
     *(api, socket, probes, metrics, static_files),
@@ -89,46 +92,49 @@ def create_app(settings: Settings) -> FastAPI:
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[dict[str, object]]:
-    settings = app.state.settings
+    settings, state = app.state.settings, app.state
     database = await asyncio.to_thread(prepare, settings)
     await asyncio.to_thread(check_hearing, database.url, database.listen_url)
     async with AsyncExitStack() as stack:
-        pool = await stack.enter_async_context(open_pool(database))
+        state.pool = await stack.enter_async_context(open_pool(database))
+        state.doorkeeper = Doorkeeper(state.pool)
+        await state.doorkeeper.look()
         bell = Bell()
-        courier = Courier(dedicated_conninfo(database.listen_url, "live-inventory courier"))
-        listener_url = dedicated_conninfo(database.listen_url, "live-inventory listener")
-        doorkeeper = app.state.doorkeeper = Doorkeeper(pool)
-        await doorkeeper.look()
-        listener = Listener(listener_url, bell.hear, courier.hear, doorkeeper.hear)
-        app.state.pool, app.state.hub = pool, Hub(pool, listener, app.state.pieces)
-        app.state.change_feed = ChangeFeed(pool, bell)
-        stack.callback(app.state.hub.close)
-        hub = app.state.hub
-        vitals = Vitals(pool, hub, courier, app.state.renderer)
-        app.state.readiness = probes.Readiness(pool, hub)
-        app.state.status = StatusPage(vitals, hub, app.state.pieces)
-        app.state.metrics = metrics.Registry(
-            metrics.VitalsCollector(vitals), hub.turns.refresh_time, hub.receipts.commit_to_screen
+        state.change_feed = ChangeFeed(state.pool, bell)
+        works = (
+            *_live_work(state, database, bell),
+            *_status_work(state),
+            Vacuum(state.pool).run(),
+            *([keep_up(database.server, state.hub.is_certain)] if database.server else []),
+            *([Pruner(state.pool, settings.history_days).run()] if settings.history_days else []),
         )
-        for work in (
-            hub.follow(),
-            hub.beat(),
-            hub.broadcast.run(),
-            hub.receipts.measure(),
-            courier.run(),
-            doorkeeper.run(),
-            vitals.keep(),
-            app.state.status.follow(),
-            vitals.watch_database(),
-            Vacuum(pool).run(),
-            *([keep_up(database.server, hub.is_certain)] if database.server else []),
-            *([Pruner(pool, settings.history_days).run()] if settings.history_days else []),
-        ):
+        stack.callback(state.hub.close)
+        for work in works:
             stack.push_async_callback(_stop, _start(work))
         yield {"leave": bell.close}
 
 
-def _start(work: Coroutine[None, None, None]) -> asyncio.Task[None]:
+def _live_work(state: State, database: Database, bell: Bell) -> Iterator[Work]:
+    """From the database's notifications to the pages."""
+    courier = state.courier = Courier(dedicated_conninfo(database.listen_url, "live-inventory courier"))
+    listener_url = dedicated_conninfo(database.listen_url, "live-inventory listener")
+    listener = Listener(listener_url, bell.hear, courier.hear, state.doorkeeper.hear)
+    hub = state.hub = Hub(state.pool, listener, state.pieces)
+    yield from (hub.follow(), hub.beat(), hub.broadcast.run(), hub.receipts.measure())
+    yield from (courier.run(), state.doorkeeper.run())
+
+
+def _status_work(state: State) -> Iterator[Work]:
+    """How the process does, for people and for programs."""
+    vitals = Vitals(state.pool, state.hub, state.courier, state.renderer)
+    state.readiness = probes.Readiness(state.pool, state.hub)
+    state.status = StatusPage(vitals, state.hub, state.pieces)
+    times = (state.hub.turns.refresh_time, state.hub.receipts.commit_to_screen)
+    state.metrics = metrics.Registry(metrics.VitalsCollector(vitals), *times)
+    yield from (vitals.keep(), vitals.watch_database(), state.status.follow())
+
+
+def _start(work: Work) -> asyncio.Task[None]:
     task = asyncio.create_task(work)
     task.add_done_callback(_stop_process_on_defect)
     return task

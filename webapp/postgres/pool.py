@@ -133,12 +133,16 @@ async def _answering_connection(pool: Pool) -> Connection:
 
 async def fetch(pool: Pool, query: Any, parameters: Any = None) -> list[dict[str, Any]]:
     """Run one reading statement; return its rows. A connection that is lost meanwhile is replaced, once."""
-    for is_last in (False, True):
-        async with use_connection(pool) as connection:
-            try:
-                cursor = await connection.execute(query, parameters)
-                return await cursor.fetchall()
-            except psycopg.OperationalError:
-                if is_last or not connection.broken:
-                    raise
-    raise AssertionError("the last attempt returns or raises")
+    async with use_connection(pool) as connection:
+        try:
+            return await _rows(connection, query, parameters)
+        except psycopg.OperationalError:
+            if not connection.broken:
+                raise
+    async with use_connection(pool) as connection:
+        return await _rows(connection, query, parameters)
+
+
+async def _rows(connection: Connection, query: Any, parameters: Any) -> list[dict[str, Any]]:
+    cursor = await connection.execute(query, parameters)
+    return await cursor.fetchall()
