@@ -50,6 +50,17 @@ def test_what_a_trigger_refuses_is_told_in_its_words(
         assert f"The database refused this: {RULE}" in unescape(answer.text)
 
 
+@pytest.mark.parametrize("code", ["40P01", "40001"], ids=["deadlock", "serialization"])
+def test_of_two_who_stand_in_each_others_way_one_surely_changed_nothing(
+    client: httpx.Client, database: psycopg.Connection, code: str
+) -> None:
+    item_id = make_item(database, name="apples")
+    add_trigger(database, f"RAISE EXCEPTION 'deadlock detected' USING ERRCODE = '{code}'")
+    for answer in attempts(client, item_id):
+        assert answer.status_code == 503
+        assert "Nothing was changed; try again in a moment." in answer.text
+
+
 def test_what_a_trigger_leaves_as_it_is_is_not_told_as_done(client: httpx.Client, database: psycopg.Connection) -> None:
     item_id = make_item(database, name="apples")
     add_trigger(database, "RETURN NULL")

@@ -16,7 +16,7 @@ from webapp.postgres.database import dedicated_conninfo
 from webapp.postgres.pool import LOCK_LIMIT
 from webapp.postgres.queries import QUERIES
 from webapp.roles import PRINCIPAL
-from webapp.stock.inventory import is_refusal, refused
+from webapp.stock.inventory import YIELDED, is_refusal, refused
 from webapp.stock.items import Busy, StockError
 from webapp.text import storable
 
@@ -52,7 +52,7 @@ def importing(url: str) -> Iterator[Connection]:
             connection.read_only = False
             connection.execute(QUERIES["limit_import"], {"lock_timeout": LOCK_LIMIT})
             yield connection
-    except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected) as error:
+    except YIELDED as error:
         raise Busy from error
     except psycopg.DatabaseError as error:
         if error.diag.constraint_name in ("inventory_name_unique", "inventory_code_unique"):

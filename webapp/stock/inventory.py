@@ -33,6 +33,7 @@ from webapp.text import as_typed
 
 Values = Mapping[str, Any]
 MISSING = object()
+YIELDED = (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure)
 
 
 async def add_item(source: Source, item: NewItem, author: Author) -> Item:
@@ -94,7 +95,7 @@ async def writing(source: Source, author: Author, values: Values | None = None) 
         async with writing_transaction(source) as connection:
             await execute(connection, "claim", **claim)
             yield connection
-    except psycopg.errors.LockNotAvailable as error:
+    except YIELDED as error:
         raise Busy from error
     except psycopg.DatabaseError as error:
         if not is_refusal(error):
