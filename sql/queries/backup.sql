@@ -1,13 +1,18 @@
 -- backup_tables --
 -- What a backup holds: those of the tables %(names)s that are not made to be lost (UNLOGGED), the ones that others
--- refer to first, each with its columns but the generated ones.
+-- refer to first, each with its columns but the generated ones, and the types of those.
 SELECT c.relname::text AS name,
-       array_agg(a.attname::text ORDER BY a.attnum) FILTER (WHERE a.attgenerated = '') AS columns
+       array_agg(a.attname::text ORDER BY a.attnum) FILTER (WHERE a.attgenerated = '') AS columns,
+       array_agg(format_type(a.atttypid, NULL) ORDER BY a.attnum) FILTER (WHERE a.attgenerated = '') AS types
   FROM pg_class AS c JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
  WHERE c.relnamespace = 'public'::regnamespace AND c.relname = ANY (%(names)s::text[])
    AND c.relkind = 'r' AND c.relpersistence = 'p'
  GROUP BY c.oid
  ORDER BY c.oid;
+
+-- type_called --
+-- One row: a type's name as SQL, whatever the text; NULL: this database has none of that name.
+SELECT to_regtype(%(name)s)::text AS type;
 
 -- identities --
 -- The columns that number the rows of the tables %(names)s, and the next number of each.

@@ -1,5 +1,6 @@
 """Backups: taken while others write, restored as a whole or not at all, under open pages."""
 
+import os
 from pathlib import Path
 from zipfile import ZipFile
 
@@ -14,7 +15,7 @@ from tests.factories import make_item
 from tests.integration.parts import postgres_15
 from tests.server import LiveServer, serve
 from tests.waiting import until
-from webapp.operations.backup import CONTENTS, LEFT_OUT, back_up
+from webapp.operations.backup import CONTENTS, LEFT_OUT, Contents, back_up
 from webapp.operations.restore import restore
 from webapp.postgres.migrations import (
     Migration,
@@ -132,6 +133,14 @@ def test_a_backup_that_fails_leaves_the_one_before(database_url: str, file: Path
     assert list(file.parent.iterdir()) == [file]
 
 
+def test_a_backup_takes_the_place_of_no_device(database_url: str, tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for place in (pipe, tmp_path):
+        assert f"{place} cannot be written: it is there" in refusal("backup", str(place), DATABASE_URL=database_url)
+    assert pipe.is_fifo()
+
+
 def test_a_backup_of_an_older_release_is_brought_up_to_date_by_what_its_release_lacked_in_its_order(
     empty_database: str, database_url: str, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -176,6 +185,50 @@ def test_a_backup_holds_every_table_but_those_that_are_made_to_be_lost(
     assert {name for (name,) in every} <= set(objects_made(all_migrations()))
     with ZipFile(file) as archive:
         assert {*archive.namelist(), *LEFT_OUT} == {*(name for (name,) in kept), *LEFT_OUT, CONTENTS}
+
+
+def test_columns_of_the_shops_own_come_back_too(
+    database: psycopg.Connection, database_url: str, empty_database: str, file: Path
+) -> None:
+    shops = "SELECT supplier, number, mood::text, price::text FROM inventory"
+    with psycopg.connect(empty_database, autocommit=True) as other:
+        for each in (database, other):
+            each.execute("CREATE TYPE mood AS ENUM ('fresh', 'stale')")
+        database.execute(
+            "ALTER TABLE inventory ADD COLUMN supplier text NOT NULL DEFAULT 'Anna',"
+            " ADD COLUMN mood mood DEFAULT 'stale', ADD COLUMN price numeric(10, 2) DEFAULT 1.5,"
+            " ADD COLUMN number bigint GENERATED ALWAYS AS IDENTITY,"
+            " ADD COLUMN twice bigint GENERATED ALWAYS AS (quantity * 2) STORED"
+        )
+        make_item(database)
+        back_up(database_url, file)
+        restore(empty_database, file, replace=False)
+        assert rows(other, shops) == rows(database, shops) == [[("Anna", 1, "stale", "1.50")]]
+
+
+def test_a_column_of_a_type_that_is_not_there_is_named(
+    database: psycopg.Connection, database_url: str, empty_database: str, file: Path
+) -> None:
+    database.execute("CREATE TYPE mood AS ENUM ('fresh')")
+    database.execute("ALTER TABLE inventory ADD COLUMN mood mood")
+    back_up(database_url, file)
+    with pytest.raises(SetupError, match=r"mood of inventory is of the type public\.mood"):
+        restore(empty_database, file, replace=False)
+
+
+def test_of_a_file_of_before_types_were_kept_such_columns_are_text(
+    database: psycopg.Connection, database_url: str, file: Path
+) -> None:
+    database.execute("ALTER TABLE inventory ADD COLUMN weight integer DEFAULT 7")
+    make_item(database)
+    back_up(database_url, file)
+    with ZipFile(file, "a") as archive:
+        contents = Contents.model_validate_json(archive.read(CONTENTS))
+        without = contents.model_dump_json(exclude={"tables": {"__all__": {"types"}}})
+        with pytest.warns(UserWarning, match="Duplicate"):
+            archive.writestr(CONTENTS, without)
+    restore(database_url, file, replace=True)
+    assert rows(database, "SELECT weight FROM inventory") == [[("7",)]]
 
 
 @pytest.mark.parts

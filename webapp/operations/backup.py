@@ -1,5 +1,6 @@
 """Backups: the rows as COPY writes them, in a zip file, with the names of the migrations that they were made by."""
 
+import errno
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -29,7 +30,8 @@ LEFT_OUT = (
 CONTENTS = "contents.json"
 TEXT_FORMS = (
     "SELECT set_config('datestyle', 'ISO', TRUE), set_config('intervalstyle', 'iso_8601', TRUE),"
-    " set_config('bytea_output', 'hex', TRUE), set_config('extra_float_digits', '1', TRUE)"
+    " set_config('bytea_output', 'hex', TRUE), set_config('extra_float_digits', '1', TRUE),"
+    " set_config('search_path', 'pg_catalog, pg_temp', TRUE)"  # types are called by their whole names
 )
 
 
@@ -46,6 +48,7 @@ class Table(BaseModel):
 
     name: str
     columns: list[str]
+    types: list[str] = []  # files of older releases do not say
     rows: int
 
 
@@ -88,12 +91,14 @@ def _copy_out(connection: psycopg.Connection[Any], archive: ZipFile) -> Contents
     return Contents(taken_at=datetime.now(UTC), migrations=migrations, tables=tables, identities=identities)
 
 
-def _copy_table_out(connection: psycopg.Connection[Any], archive: ZipFile, name: str, columns: list[str]) -> Table:
+def _copy_table_out(
+    connection: psycopg.Connection[Any], archive: ZipFile, name: str, columns: list[str], types: list[str]
+) -> Table:
     cursor = connection.cursor()
     with archive.open(name, "w", force_zip64=True) as member, cursor.copy(copying(name, columns, "TO STDOUT")) as rows:
         for part in rows:
             member.write(part)
-    return Table(name=name, columns=columns, rows=cursor.rowcount)
+    return Table(name=name, columns=columns, types=types, rows=cursor.rowcount)
 
 
 def copying(table: str, columns: Sequence[str], direction: Any) -> sql.Composed:
@@ -102,15 +107,21 @@ def copying(table: str, columns: Sequence[str], direction: Any) -> sql.Composed:
     return sql.SQL("COPY {} ({}) {}").format(sql.Identifier("public", table), names, sql.SQL(direction))
 
 
-def kept_tables(connection: psycopg.Connection[Any]) -> list[tuple[str, list[str]]]:
-    """Return the tables whose rows a backup keeps, and their columns."""
+def kept_tables(connection: psycopg.Connection[Any]) -> list[tuple[str, list[str], list[str]]]:
+    """Return the tables whose rows a backup keeps, their columns, and the types of those."""
     names = [name for name in objects_made(all_migrations()) if name not in LEFT_OUT]
     return connection.execute(QUERIES["backup_tables"], {"names": names}).fetchall()
 
 
 @contextmanager
 def _replacing(file: Path) -> Iterator[Path]:
-    """Give a name beside the file to write to, for nobody else to read; it takes the file's place when all is well."""
+    """Give a name beside the file to write to, for nobody else to read; it takes the file's place when all is well.
+
+    For root it would take that of a device too, such as /dev/stdout.
+    """
+    file = file.resolve()
+    if file.exists() and not file.is_file():
+        raise OSError(errno.EINVAL, "it is there, and no file")
     descriptor, name = tempfile.mkstemp(prefix=f".{file.name}-", dir=file.parent)
     os.close(descriptor)
     unfinished = Path(name)

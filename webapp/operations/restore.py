@@ -69,19 +69,36 @@ def _remove_what_is_there(connection: Connection, known: Sequence[Migration], *,
 def _copy_in(connection: Connection, archive: ZipFile, contents: Contents) -> None:
     """Load the rows into tables that were made a moment ago, with no trigger on: they bring their own history."""
     connection.execute(TEXT_FORMS)
+    ours = {name: columns for name, columns, _ in kept_tables(connection)}
     every = [sql.Identifier("public", table.name) for table in contents.tables]
     for place in every:
         connection.execute(sql.SQL("ALTER TABLE {} DISABLE TRIGGER USER").format(place))
     # What migrations have put there; nothing of other programs can refer to tables that were made a moment ago.
     connection.execute(sql.SQL("TRUNCATE {} CASCADE").format(sql.SQL(", ").join(every)))
     for table in contents.tables:
+        _add_columns(connection, table, ours[table.name])
         _copy_table_in(connection, archive, table)
     for place in every:
         connection.execute(sql.SQL("ALTER TABLE {} ENABLE TRIGGER USER").format(place))
     for each in contents.identities:
+        if each.column not in ours[each.table]:
+            continue
         place, column = sql.Identifier("public", each.table), sql.Identifier(each.column)
         statement = sql.SQL("ALTER TABLE {} ALTER COLUMN {} RESTART WITH {}")
         connection.execute(statement.format(place, column, sql.Literal(each.next)))
+
+
+def _add_columns(connection: Connection, table: Table, ours: Sequence[str]) -> None:
+    """Add the columns that others had added: of them a file holds the values and the types, and nothing else."""
+    for column, name in zip(table.columns, table.types or ["text"] * len(table.columns), strict=True):
+        if column in ours:
+            continue
+        (type_,) = connection.execute(QUERIES["type_called"], {"name": name}).fetchone() or (None,)
+        if type_ is None:
+            raise SetupError(f"The column {column} of {table.name} is of the type {name}: make that type first.")
+        statement = sql.SQL("ALTER TABLE {} ADD COLUMN {} {}")
+        place = sql.Identifier("public", table.name)
+        connection.execute(statement.format(place, sql.Identifier(column), sql.SQL(type_)))
 
 
 def _copy_table_in(connection: Connection, archive: ZipFile, table: Table) -> None:
@@ -92,7 +109,7 @@ def _copy_table_in(connection: Connection, archive: ZipFile, table: Table) -> No
 
 
 def _tables_with_rows(connection: Connection) -> Iterator[str]:
-    for name, _ in kept_tables(connection):
+    for name, *_ in kept_tables(connection):
         if connection.execute(sql.SQL("SELECT FROM {} LIMIT 1").format(sql.Identifier("public", name))).rowcount:
             yield name
 
