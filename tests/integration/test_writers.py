@@ -9,6 +9,7 @@ import pytest
 from psycopg import sql
 
 from tests.factories import make_item
+from webapp.postgres.migrations import migrate
 
 
 @pytest.fixture
@@ -55,6 +56,14 @@ def test_a_role_that_may_only_write_the_inventory_can(database: psycopg.Connecti
     assert operations(database) == EVERYTHING
     names = database.execute("SELECT DISTINCT session_role FROM inventory_changes").fetchall()
     assert names == [(role,)]
+
+
+def test_a_role_can_write_where_default_privileges_are_narrow(role: str, empty_database: str) -> None:
+    with psycopg.connect(empty_database, autocommit=True) as narrow:
+        narrow.execute("ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC")
+        migrate(empty_database)
+        become(narrow, role, "GRANT SELECT, INSERT, UPDATE, DELETE, TRUNCATE ON inventory")
+        write_everything(narrow)
 
 
 def test_nobody_can_forge_history_with_the_trigger_functions(database: psycopg.Connection, role: str) -> None:
