@@ -154,3 +154,8 @@ def test_a_code_finds_its_item_first(server: LiveServer, database: psycopg.Conne
     expect(page.locator(NAMES)).to_have_text(["pears", "A 4711 of another kind"])
     database.execute("UPDATE inventory SET code = 'other' WHERE name = 'pears'")
     expect(page.locator(NAMES)).to_have_text(["A 4711 of another kind"])
+
+
+def test_a_search_of_the_activity_says_when_nothing_matches(server: LiveServer, page: Page) -> None:
+    page.goto(f"{server.url}/activity?who=nobody")
+    expect(page.get_by_text("No change matches.")).to_be_visible()
