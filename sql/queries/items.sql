@@ -37,17 +37,57 @@ SELECT *, pg_current_snapshot()::text AS snapshot
   FROM (SELECT id, name, quantity, unit, location, reorder_level, code, version, updated_at, key, FALSE AS is_exact
           FROM near
          WHERE {matches}
-           AND (%(needle)s = ''
-                OR NOT EXISTS (SELECT FROM public.inventory WHERE public.inventory_fold(code) COLLATE "C" = %(needle)s))
+           AND {no_exact}
          ORDER BY {walk}
          LIMIT %(page_rows)s
         OFFSET %(offset)s) AS page
+ ORDER BY {places};
+
+-- view_items_sample --
+-- One row: the values in the order, of a sample of the items, after such shares of them (each may be below 0 or above 1);
+-- NULL where there is none.
+SELECT keys[greatest(floor(cardinality(keys) * %(from)s), 1)::int] AS first,
+       keys[least(ceil(cardinality(keys) * %(to)s), cardinality(keys))::int] AS last
+  FROM (SELECT array_agg(key ORDER BY {walk}) AS keys
+          FROM (SELECT id, {column} AS key, FALSE AS is_exact
+                  FROM public.inventory TABLESAMPLE SYSTEM (%(percent)s)
+                 WHERE {matches}) AS sampled) AS sample;
+
+-- view_items_between --
+-- The same as view_items as far as it is found among those whose values are between two: what is ahead of these is
+-- counted, and need not be put in order. Fewer rows if it is not, and none if there is an item whose code is the search
+-- text.
+WITH ahead AS (
+    SELECT (SELECT count(*) FROM public.inventory WHERE {matches} AND {column} {ahead} %(first)s)
+         + (SELECT count(*) FROM public.inventory WHERE {matches} AND {column} IS NULL AND {gaps}) AS items),
+page AS (
+    SELECT id, {column} AS key, FALSE AS is_exact
+      FROM public.inventory
+     WHERE {matches}
+       AND NOT {column} {ahead} %(first)s
+       AND NOT %(last)s {ahead} {column}
+       AND (SELECT items FROM ahead) <= %(offset)s
+       AND {no_exact}
+     ORDER BY {walk}
+     LIMIT %(page_rows)s
+    OFFSET (SELECT greatest(%(offset)s - items, 0) FROM ahead))
+SELECT item.*, key, is_exact, pg_current_snapshot()::text AS snapshot
+  FROM page
+ CROSS JOIN LATERAL (
+       SELECT id, name, quantity, unit, location, reorder_level, code, version, updated_at
+         FROM public.inventory
+        WHERE inventory.id = page.id
+        LIMIT 1) AS item
  ORDER BY {places};
 
 -- exact --
 -- Whether an item's code is the search text.
 (%(needle)s <> '' AND id IS NOT DISTINCT FROM (
     SELECT id FROM public.inventory WHERE public.inventory_fold(code) COLLATE "C" = %(needle)s))
+
+-- no_exact --
+-- Whether no item's code is the search text.
+(%(needle)s = '' OR NOT EXISTS (SELECT FROM public.inventory WHERE public.inventory_fold(code) COLLATE "C" = %(needle)s))
 
 -- figures --
 -- One row: the items that match a filter in three numbers, which they are if they are fewer than %(kept)s, and

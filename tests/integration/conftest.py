@@ -13,7 +13,7 @@ from psycopg.conninfo import make_conninfo
 from tests.accounts import PASSWORD, as_browser, make_account, on, token_for, wait_until_closed
 from tests.server import LiveServer, serve
 from webapp.access import accounts
-from webapp.live import item_list, tallies, tally
+from webapp.live import finder, item_list, tallies, tally
 from webapp.postgres.database import Database
 from webapp.postgres.pool import Pool, open_pool
 
@@ -70,7 +70,8 @@ def small_lists(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pages of three rows, and so few numbers kept that searches are done in every way there is."""
     monkeypatch.setattr(item_list, "PAGE_ROWS", 3)
     monkeypatch.setattr(item_list, "MARGIN_ROWS", 2)
-    monkeypatch.setattr(item_list, "NEAR", 10)
+    monkeypatch.setattr(finder, "NEAR", 10)
+    monkeypatch.setattr(finder, "DEEP", 6)
     for module in (tallies, tally):
         monkeypatch.setattr(module, "KEPT_IDS", 8)
 

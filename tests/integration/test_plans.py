@@ -91,6 +91,21 @@ def test_a_deep_page_is_counted_off_in_an_index_alone(
     assert [node["Index Name"] for node in found if node["Node Type"] == "Index Only Scan"] == [index]
 
 
+@pytest.mark.parametrize(
+    ("column", "first", "last", "index"),
+    [("name", "7f", "81", BY_NAME), ("location", "shelf 50", "shelf 51", BY_PLACE)],
+)
+@pytest.mark.parametrize("descending", [False, True])
+def test_a_deep_page_is_looked_for_between_two_values_by_an_index_in_both_directions(
+    stocked: psycopg.Connection, column: str, first: str, last: str, index: str, *, descending: bool
+) -> None:
+    bounds = {"first": last, "last": first} if descending else {"first": first, "last": last}
+    query = ordered("view_items_between", column, descending=descending)
+    found = plan(stocked, query, **Matcher(Filter(), "").parameters, **bounds, page_rows=50, offset=ITEMS // 2)
+    assert indexes(found) == {index, "inventory_pkey"}
+    assert all(node["Plan Rows"] < ITEMS // 10 for node in found if node["Node Type"] == "Sort")
+
+
 @pytest.mark.parametrize("wanted", [Filter(q="1"), Filter(q="a", low=True), Filter(low=True)])
 @pytest.mark.parametrize("column", ["name", "quantity"])
 def test_where_it_is_known_which_few_match_no_others_are_looked_at(

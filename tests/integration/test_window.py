@@ -137,6 +137,33 @@ async def test_all_ways_to_find_a_page_find_the_same(shared: psycopg.Connection,
     assert min(met[True], met[False]) > 20
 
 
+async def test_between_any_two_values_a_page_is_found_right_or_not_whole(
+    shared: psycopg.Connection, pool: Pool
+) -> None:
+    chance = random.Random(3)
+    shared.execute("TRUNCATE inventory RESTART IDENTITY")
+    for _ in range(60):
+        insert(shared, chance)
+    met: Counter[bool] = Counter()
+    for _ in range(60):
+        view = replace(random_view(chance), q=chance.choice(["", "", *LETTERS]))
+        matcher = await Matcher.of(view.filter, pool)
+        order: dict[str, Any] = {"column": view.column, "descending": view.descending}
+        whole = {**matcher.parameters, "page_rows": 60, "offset": 0}
+        rows = without_snapshot(await fetch(pool, ordered("view_items", **order, found="in_order"), whole))
+        values = [row["key"] for row in rows if row["key"] is not None]
+        for page in range(1, -(-len(rows) // 3) + 1) if values else ():
+            stretch = Stretch.around(page, len(rows), 3)
+            first, last = sorted(chance.choices(range(len(values)), k=2), reverse=stretch.from_end)
+            parameters = {**matcher.parameters, "page_rows": stretch.rows, "offset": stretch.offset}
+            query = ordered("view_items_between", **order, from_end=stretch.from_end)
+            found = await fetch(pool, query, {**parameters, "first": values[first], "last": values[last]})
+            is_whole = len(found) == stretch.rows
+            assert not is_whole or without_snapshot(found) == rows[3 * (page - 1) : 3 * page]
+            met[is_whole] += 1
+    assert min(met[True], met[False]) > 20
+
+
 @pytest.mark.parametrize(
     ("matches", "page", "stretch"),
     [

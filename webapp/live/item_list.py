@@ -6,25 +6,24 @@ from collections.abc import Callable, Collection, Iterable
 from contextlib import AbstractAsyncContextManager, nullcontext
 from contextvars import Context
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import psycopg
 
 from webapp.live.changes import Changes, Touch
 from webapp.live.difference import Entry, Partial, Snapshot
+from webapp.live.finder import Finder
 from webapp.live.pieces import Pieces
 from webapp.live.tallies import Tallies
 from webapp.live.tally import Tally
 from webapp.live.window import Move, Order, Stretch, Window
 from webapp.postgres.pool import Pool, fetch
-from webapp.postgres.queries import is_unique, ordered
+from webapp.postgres.queries import ordered
 from webapp.rendering import build
 from webapp.stock.items import Item
 from webapp.stock.views import ALL_ITEMS, PAGE_ROWS, View
 from webapp.text import first_line
 
-NEAR = 10_000  # items are looked at in the order of an index as soon as thousands that match are sorted
 MARGIN_ROWS = 50  # so many rows are kept before and after a page, to move in when others leave
 
 logger = logging.getLogger(__name__)
@@ -48,6 +47,7 @@ class ItemList:
         self._pool = pool
         self._tallies = tallies
         self._pieces = pieces
+        self._finder = Finder(view, pool)
         self._turn_beside = turn_beside
         self._tally: Tally | None = None
         self.listing: Listing | None = None
@@ -154,7 +154,7 @@ class ItemList:
         tally = await self._find_tally()
         stretch = Stretch.around(self._page(matches), matches, PAGE_ROWS, margin)
         among_known = tally.ids is not None
-        rows = await self._rows(tally, stretch, matches)
+        rows = await self._finder.find(stretch, tally, matches, self._tallies.items)
         return Window(self._order(tally), stretch, rows, among_known=among_known) if rows else None, rows
 
     def _list(self, ids: Collection[int] | None, matches: int) -> "Listing":
@@ -185,23 +185,6 @@ class ItemList:
         if self._tally is None:
             self._tally = await self._tallies.of(self.view.filter)
         return self._tally
-
-    async def _rows(self, tally: Tally, stretch: Stretch, matches: int) -> list[dict[str, Any]]:
-        """An index gives the order of names, but all that matches a search may come last in it."""
-        view = self.view
-        order = partial(ordered, column=view.column, descending=view.descending, from_end=stretch.from_end)
-        parameters = {**tally.parameters, "page_rows": stretch.rows, "offset": stretch.offset, "near": NEAR}
-        if view.filter.is_scattered and tally.ids is None and self._is_near(stretch, matches):
-            rows = await fetch(self._pool, order("view_items_near"), parameters)
-            if len(rows) == stretch.rows:
-                return rows
-        found = "all_first" if view.low else "in_order"
-        return await fetch(self._pool, order("view_items", found=found), parameters)
-
-    def _is_near(self, stretch: Stretch, matches: int) -> bool:
-        """Whether the rows are found soon in the order of an index, if what matches is spread over it evenly."""
-        items = self._tallies.items
-        return items is not None and is_unique(self.view.column) and 2 * stretch.end * items < matches * NEAR
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,20 +49,24 @@ def is_unique(column: str) -> bool:
 def ordered(name: str, column: str, *, descending: bool, from_end: bool = False, **parts: str) -> sql.Composed:
     """Return the named query of a view's items with its places filled in.
 
-    `{matches}` is the filter, `{exact}` says whose code is the search text; `{column}` and `{order}` come from the
-    query `order_by_<column>`. `{places}` is the same order of rows that have `is_exact`, `key` and `id`, and `{walk}`
-    that order or, `from_end`, its reverse. Of the other parts each is what the query of that name says; in it
-    `{beyond}` compares with a value: "is after it in this order".
+    `{matches}` is the filter, `{exact}` says whose code is the search text, `{no_exact}` that nobody's is. `{column}`
+    and `{order}` come from the query `order_by_<column>`; `{places}` is the same order of rows that have `is_exact`,
+    `key` and `id`. `{walk}` is that order or, `from_end`, its reverse: there `{ahead}` compares two values, "comes
+    before", and `{gaps}` says whether what has no value comes first. Of the other parts each is what the query of that
+    name is; in it `{beyond}` compares with a value: "is after it in this order".
     """
     value = sql.SQL(_literal(f"order_by_{column}"))
     beyond = sql.SQL("<" if descending else ">")
     return sql.SQL(_literal(name)).format(
         matches=sql.SQL(_literal("matches")),
         exact=sql.SQL(_literal("exact")),
+        no_exact=sql.SQL(_literal("no_exact")),
         column=value,
         order=_order(value, column, descending=descending),
         places=_places(column, descending=descending, reverse=False),
         walk=_places(column, descending=descending, reverse=from_end),
+        ahead=sql.SQL(">" if descending != from_end else "<"),
+        gaps=sql.SQL("TRUE" if from_end and may_be_missing(column) else "FALSE"),
         **{place: sql.SQL(_literal(part)).format(column=value, beyond=beyond) for place, part in parts.items()},
     )
 
