@@ -26,7 +26,7 @@ RUSH_WITHIN_S = 0.05
 CALM_BELOW_PER_S = 100
 CALM_FOR_S = 0.5
 
-ROUND_S = 0.005
+ROUND_S = 0.008
 LONGEST_ROUND_S = 0.25  # where a long transaction holds up the hand-over
 MOST_PAYLOADS = 1_000
 RETRY_S = 0.25  # where another process is at work
