@@ -100,7 +100,6 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[dict[str, object]]:
         state.doorkeeper = Doorkeeper(state.pool)
         await state.doorkeeper.look()
         bell = Bell()
-        state.change_feed = ChangeFeed(state.pool, bell)
         works = (
             *_live_work(state, database, bell),
             *_status_work(state),
@@ -120,6 +119,7 @@ def _live_work(state: State, database: Database, bell: Bell) -> Iterator[Work]:
     listener_url = dedicated_conninfo(database.listen_url, "live-inventory listener")
     listener = Listener(listener_url, bell.hear, courier.hear, state.doorkeeper.hear)
     hub = state.hub = Hub(state.pool, listener, state.pieces)
+    state.change_feed = ChangeFeed(state.pool, bell, listener)
     yield from (hub.follow(), hub.beat(), hub.broadcast.run(), hub.receipts.measure())
     yield from (courier.run(), state.doorkeeper.run())
 

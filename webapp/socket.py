@@ -34,13 +34,13 @@ async def live(socket: WebSocket, hub: HubOfApp) -> None:
     """Follow a view: the page says which revision it shows, the server sends what it lacks."""
     query = socket.query_params
     goodbye = socket.app.state.pieces.signed_out()
-    await _follow(socket, partial(hub.open_page, _view(query)), goodbye)
+    await _follow(socket, hub, partial(hub.open_page, _view(query)), goodbye)
 
 
 @router.websocket("/messages")
 async def messages(socket: WebSocket, hub: HubOfApp) -> None:
     """Send each payload of `messages_channel` as it is."""
-    await _follow(socket, hub.payloads.open_reader)
+    await _follow(socket, hub, hub.payloads.open_reader)
 
 
 def _view(query: Mapping[str, str]) -> View | ItemView | StatusView:
@@ -49,7 +49,9 @@ def _view(query: Mapping[str, str]) -> View | ItemView | StatusView:
     return ItemView.parse(query) if "item" in query else View.parse(query)[0]
 
 
-async def _follow(socket: WebSocket, open_client: Callable[[], Client], goodbye: Frames | None = None) -> None:
+async def _follow(
+    socket: WebSocket, hub: Hub, open_client: Callable[[], Client], goodbye: Frames | None = None
+) -> None:
     """Let the socket be a client's while it may, unless there are too many of its address."""
     await socket.accept()
     crowd: Crowd = socket.app.state.crowd
@@ -59,5 +61,6 @@ async def _follow(socket: WebSocket, open_client: Callable[[], Client], goodbye:
         return
     client = open_client()
     doorkeeper: Doorkeeper = socket.app.state.doorkeeper
-    client.presences = (party, doorkeeper.enter(PRINCIPAL.get(), closing(client, goodbye)))
+    visit = doorkeeper.enter(PRINCIPAL.get(), closing(client, goodbye))
+    client.presences = (party, visit, hub.listener.enter())
     await connect(socket, client)

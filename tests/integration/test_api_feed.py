@@ -115,15 +115,17 @@ def looks(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
 
 def test_who_waits_is_woken_by_a_change_and_asks_the_database_no_more_than_twice(
-    client: httpx.Client, database: psycopg.Connection, looks: list[Any]
+    server: LiveServer, client: httpx.Client, database: psycopg.Connection, looks: list[Any]
 ) -> None:
-    cursor = now(client)
+    cursor, listener = now(client), server.app.state.hub.listener
     with ThreadPoolExecutor(1) as threads:
         waiting = threads.submit(ask, client, cursor, wait=30)
         eventually(lambda: looks)
+        assert listener.watchers == 1
         make_item(database, name="awaited")
         assert [change["after"]["name"] for change in waiting.result()["changes"]] == ["awaited"]
     assert len(looks) <= 2
+    assert not listener.watchers
     assert ask(client, cursor)["changes"]
 
 

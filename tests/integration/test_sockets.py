@@ -48,6 +48,15 @@ def closing(connection: ClientConnection) -> tuple[int | None, str | None]:
     return connection.close_code, connection.close_reason
 
 
+@pytest.mark.parametrize("path", ["/live", "/messages"])
+def test_a_socket_watches_until_it_is_closed(shared_server: LiveServer, path: str) -> None:
+    listener = shared_server.app.state.hub.listener
+    eventually(lambda: not listener.watchers)
+    with connect(f"{shared_server.socket_url}{path}"):
+        eventually(lambda: listener.watchers == 1)
+    eventually(lambda: not listener.watchers)
+
+
 @pytest.mark.parametrize(
     ("message", "code", "reason"),
     [

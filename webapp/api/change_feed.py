@@ -12,6 +12,7 @@ import psycopg
 from webapp.api.cursors import read_cursor, unusable, write_cursor
 from webapp.api.models import ChangePage, State, StockChange
 from webapp.live.changes import Changes, Event, Resync
+from webapp.live.listener import Listener
 from webapp.postgres.pool import Connection, Pool, use_connection
 from webapp.postgres.queries import QUERIES, filled
 from webapp.problems import Problem
@@ -75,9 +76,10 @@ class Cursor:
 class ChangeFeed:
     """Reads the log for programs; asks it again when the bell rings, and not before."""
 
-    def __init__(self, pool: Pool, bell: Bell) -> None:
+    def __init__(self, pool: Pool, bell: Bell, listener: Listener) -> None:
         self._pool = pool
         self._bell = bell
+        self._listener = listener
 
     async def start(self) -> ChangePage:
         """Return no change, and the cursor of now."""
@@ -89,12 +91,16 @@ class ChangeFeed:
         """Return the next changes, or none when the time is up. Raises a `Problem` for a cursor of other times."""
         cursor = Cursor.read(text)
         ends_at = asyncio.get_running_loop().time() + wait_s
-        while True:
-            ring = self._bell.next_ring  # before the look: a change right behind it rings this one
-            page = await self._look(cursor, limit)
-            if page.changes or self._bell.is_last or not await _is_set_before(ring, ends_at):
-                return page
-            cursor = Cursor.read(page.cursor)
+        watcher = self._listener.enter()
+        try:
+            while True:
+                ring = self._bell.next_ring  # before the look: a change right behind it rings this one
+                page = await self._look(cursor, limit)
+                if page.changes or self._bell.is_last or not await _is_set_before(ring, ends_at):
+                    return page
+                cursor = Cursor.read(page.cursor)
+        finally:
+            watcher.leave()
 
     async def _look(self, cursor: Cursor, limit: int) -> ChangePage:
         async with use_connection(self._pool) as connection:

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Self
@@ -15,6 +16,7 @@ from webapp.postgres.queries import QUERIES
 CHANNEL = "messages_channel"
 ACCOUNTS_CHANNEL = "inventory_accounts"
 LONGEST_PAUSE_S = 5.0
+TAKEN_WITHIN_S = 0.02
 
 
 class DedicatedConnection:
@@ -102,8 +104,14 @@ class FeedConnection(DedicatedConnection):
         self._woken.set()
 
     async def rest(self, for_s: float) -> None:
-        """Listen to nobody for a while, but to `hint`."""
-        await self._until_woken(for_s)
+        """React to nothing for a while, but to `hint`.
+
+        What is said meanwhile is taken: a server that cannot send it waits in a transaction, and VACUUM for that.
+        """
+        ends_at = time.monotonic() + for_s
+        while not self._woken.is_set() and (left_s := ends_at - time.monotonic()) > 0:
+            await self._until_woken(min(left_s, TAKEN_WITHIN_S))
+            self._drain()
 
     async def wait(self, timeout_s: float) -> None:
         """Return at the first notification or hint, or after a time."""

@@ -36,7 +36,7 @@ class Hub:
 
     def __init__(self, pool: Pool, listener: Listener, pieces: Pieces) -> None:
         self._pool = pool
-        self._listener = listener
+        self.listener = listener
         self._pieces = pieces
         self._pages: dict[Page, None] = {}  # in order of joining
         self._news = News()
@@ -54,7 +54,7 @@ class Hub:
 
     async def follow(self) -> None:
         """Hand on what the listener hears, for ever."""
-        async for event in self._listener.events():
+        async for event in self.listener.events():
             await self.handle(event)
 
     async def handle(self, event: Event) -> None:
@@ -86,7 +86,7 @@ class Hub:
 
     async def catch_up(self) -> bool:
         """Wait until all that is committed now has been told; return whether the change feed managed it in time."""
-        return self.is_certain() and await self._listener.catch_up(CATCH_UP_S)
+        return self.is_certain() and await self.listener.catch_up(CATCH_UP_S)
 
     async def beat(self) -> None:
         """Tell the pages regularly that they are live, as long as the change feed is sure of it."""
@@ -98,12 +98,12 @@ class Hub:
 
     def is_certain(self) -> bool:
         """Whether the change feed was read successfully a moment ago."""
-        return self._listener.is_certain(CERTAIN_FOR_S)
+        return self.listener.is_certain(CERTAIN_FOR_S)
 
     @property
     def lag_s(self) -> float:
         """How far the change feed may be behind, see `Listener.lag_s`."""
-        return self._listener.lag_s
+        return self.listener.lag_s
 
     @property
     def open_pages(self) -> int:

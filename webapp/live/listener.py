@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing, suppress
+from typing import Self
 
 import psycopg
 
@@ -18,7 +19,8 @@ SAFETY_POLL_S = 1.0
 ANSWER_LIMIT_S = 4.0
 MAX_CHANGES = 5_000
 # While it is busy there is something to read every few milliseconds. Each look costs as much as twenty changes, and no
-# page is told more often than it can show.
+# page is told more often than it can show. While nobody watches, the rests grow up to the safety poll: what is too much
+# to be told one by one then need not be read.
 MANY_CHANGES = 8
 REST_S = 0.02
 
@@ -49,6 +51,19 @@ class Listener:
         self._feed: FeedConnection | None = None
         self._told = asyncio.Event()
         self._told_at = float("-inf")
+        self.watchers = 0
+        self._rest_s = REST_S
+
+    def enter(self) -> Self:
+        """Let somebody watch until they `leave`: what happens is told at once, also while a lot does."""
+        self.watchers += 1
+        if self.watchers == 1:
+            self._hint()
+        return self
+
+    def leave(self) -> None:
+        """Take note that one of them watches no more."""
+        self.watchers -= 1
 
     @property
     def lag_s(self) -> float:
@@ -65,11 +80,14 @@ class Listener:
         with suppress(TimeoutError):
             async with asyncio.timeout(within_s):
                 while self._told_at < asked_at:
-                    if self._feed is not None:
-                        self._feed.hint()
+                    self._hint()
                     await self._told.wait()
                 return True
         return False
+
+    def _hint(self) -> None:
+        if self._feed is not None:
+            self._feed.hint()
 
     async def events(self) -> AsyncGenerator[Event, None]:
         """Yield events; each committed change exactly once, unless `Resync` stands for it."""
@@ -122,9 +140,16 @@ class Listener:
                 self._told_at = asked_at
                 self._told.set()
                 self._told = asyncio.Event()
-                if isinstance(event, Changes) and len(event.changes) >= MANY_CHANGES:
-                    await feed.rest(REST_S)
+                await self._rest(feed, event)
             await feed.wait(look_at - time.monotonic())
+
+    async def _rest(self, feed: FeedConnection, told: Event | None) -> None:
+        """Let changes gather after a look that found many; where nobody watches, longer each time."""
+        if isinstance(told, Resync) or (isinstance(told, Changes) and len(told.changes) >= MANY_CHANGES):
+            self._rest_s = REST_S if self.watchers else min(2 * self._rest_s, self._safety_poll_s)
+            await feed.rest(self._rest_s)
+        else:
+            self._rest_s = REST_S
 
     async def _enter_epoch(self, feed: FeedConnection) -> bool:
         """Return whether the cursor starts anew, because it belongs to another history or there is none."""
