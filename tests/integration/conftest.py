@@ -26,6 +26,13 @@ def shared_server(shared_url: str) -> Iterator[LiveServer]:
 
 
 @pytest.fixture
+def server(database_url: str) -> Iterator[LiveServer]:
+    """The application on a database of the test's own."""
+    with serve(database_url) as running:
+        yield running
+
+
+@pytest.fixture
 def shared(shared_url: str) -> Iterator[psycopg.Connection]:
     """A connection to the shared database."""
     with psycopg.connect(shared_url, autocommit=True) as connection:

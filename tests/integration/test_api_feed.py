@@ -15,18 +15,12 @@ import pytest
 
 from tests.factories import make_item
 from tests.overlap import SequenceReader, Told, Writer
-from tests.server import LiveServer, serve
+from tests.server import LiveServer
 from tests.waiting import eventually
 from webapp.api.change_feed import ChangeFeed
 
 WRITERS = 8
 COMMITS = 800
-
-
-@pytest.fixture
-def server(database_url: str) -> Iterator[LiveServer]:
-    with serve(database_url) as server:
-        yield server
 
 
 @pytest.fixture

@@ -7,14 +7,8 @@ import pytest
 
 from tests.factories import make_item
 from tests.integration.stories import entries, fact, make_old, newest_change, take
-from tests.server import LiveServer, serve
+from tests.server import LiveServer
 from webapp.live.item_view import HISTORY_ROWS
-
-
-@pytest.fixture
-def server(database_url: str) -> Iterator[LiveServer]:
-    with serve(database_url) as running:
-        yield running
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@ import asyncio
 import json
 import random
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime, tzinfo
 
@@ -12,19 +12,13 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 
 from tests.factories import make_item
-from tests.server import LiveServer, serve
+from tests.server import LiveServer
 from tests.waiting import until
 from webapp.live import item_view
 from webapp.live.changes import Touch
 from webapp.live.item_view import ItemPage, ItemView
 
 REVISION = re.compile(r'id="revision" name="revision" value="(\w+)"')
-
-
-@pytest.fixture
-def server(database_url: str) -> Iterator[LiveServer]:
-    with serve(database_url) as running:
-        yield running
 
 
 @pytest.fixture(autouse=True)

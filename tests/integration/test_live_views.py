@@ -2,7 +2,6 @@ import asyncio
 import json
 import threading
 from collections import Counter
-from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -21,12 +20,6 @@ from webapp.live.pieces import Pieces
 from webapp.postgres import pool as pool_module
 
 REPLACES_ROWS = 'hx-target="#rows" hx-swap="innerMorph"'
-
-
-@pytest.fixture
-def server(database_url: str) -> Iterator[LiveServer]:
-    with serve(database_url) as running:
-        yield running
 
 
 @pytest.fixture

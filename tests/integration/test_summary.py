@@ -9,13 +9,7 @@ import pytest
 
 from tests.factories import make_item
 from tests.integration.stories import entries, take, text
-from tests.server import LiveServer, serve
-
-
-@pytest.fixture
-def server(database_url: str) -> Iterator[LiveServer]:
-    with serve(database_url) as running:
-        yield running
+from tests.server import LiveServer
 
 
 @pytest.fixture
