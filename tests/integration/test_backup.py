@@ -109,6 +109,18 @@ def be_another_zip(file: Path) -> None:
         archive.writestr("holiday.txt", "photos")
 
 
+def test_what_was_made_of_our_tables_is_named_and_stays(
+    database: psycopg.Connection, database_url: str, file: Path
+) -> None:
+    item_id = make_item(database)
+    database.execute("CREATE TABLE orders (item bigint REFERENCES inventory)")
+    database.execute("INSERT INTO orders VALUES (%s)", [item_id])
+    back_up(database_url, file)
+    with pytest.raises(SetupError, match=r"constraint orders_item_fkey on table public\.orders"):
+        restore(database_url, file, replace=True)
+    assert rows(database, "TABLE orders") == [[(item_id,)]]
+
+
 @pytest.mark.parametrize("damage", [cut_off, flip_a_bit, forget_a_table, be_another_zip])
 def test_a_damaged_file_changes_nothing(
     database: psycopg.Connection, database_url: str, file: Path, damage: object

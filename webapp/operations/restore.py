@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from zipfile import BadZipFile, ZipFile
 
+import psycopg
 from psycopg import sql
 from pydantic import ValidationError
 
@@ -62,7 +63,13 @@ def _remove_what_is_there(connection: Connection, known: Sequence[Migration], *,
         )
     names = objects_made(known)
     grants = _statements(connection, "grants", names)
-    _run(connection, _statements(connection, "removals", names))
+    try:
+        _run(connection, _statements(connection, "removals", names))
+    except psycopg.errors.DependentObjectsStillExist as error:
+        raise SetupError(
+            "Others were made of the tables that are to be replaced. Nothing was changed: remove them, and make them"
+            f" again when the restore is done.\n{error.diag.message_detail}"
+        ) from error
     return grants
 
 
