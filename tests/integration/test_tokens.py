@@ -2,7 +2,6 @@
 
 import re
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -12,9 +11,9 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
-from tests.accounts import PASSWORD, as_browser, make_account, on, token_for, wait_until_closed
+from tests.accounts import PASSWORD, as_browser, make_account, on, token_for
 from tests.factories import make_item
-from tests.server import LiveServer, serve
+from tests.server import LiveServer
 from webapp.access import accounts, tokens
 from webapp.access.accounts import Account, AccountError
 from webapp.access.invitations import invite
@@ -24,12 +23,9 @@ SECRET = re.compile(r'class="secret">(li_[\w-]{43})<')
 NEW = {"name": "apples", "quantity": 1}
 
 
-@pytest.fixture(scope="module")
-def server(shared_url: str) -> Iterator[LiveServer]:
-    with serve(shared_url) as running:
-        make_account(shared_url, "Ada", "admin")
-        wait_until_closed(running)
-        yield running
+@pytest.fixture
+def server(guarded_server: LiveServer) -> LiveServer:
+    return guarded_server
 
 
 @pytest.fixture
