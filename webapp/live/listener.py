@@ -146,7 +146,7 @@ class Listener:
     async def _rest(self, feed: FeedConnection, told: Event | None) -> None:
         """Let changes gather after a look that found many; where nobody watches, longer each time."""
         if isinstance(told, Resync) or (isinstance(told, Changes) and len(told.changes) >= MANY_CHANGES):
-            self._rest_s = REST_S if self.watchers else min(2 * self._rest_s, self._safety_poll_s)
+            self._rest_s = REST_S if self.watchers else min(4 * self._rest_s, self._safety_poll_s)
             await feed.rest(self._rest_s)
         else:
             self._rest_s = REST_S
