@@ -53,11 +53,11 @@ def test_everything_comes_back_in_another_database_and_numbers_go_on(
 ) -> None:
     fill(database)
     done = call("backup", str(file), DATABASE_URL=database_url)
-    assert (done.returncode, done.stdout) == (0, f"1 items and 3 changes are in {file}.\n")
+    assert (done.returncode, done.stdout) == (0, f"1 item and 3 changes are in {file}.\n")
     assert file.stat().st_mode & 0o777 == 0o600
     done = call("restore", str(file), DATABASE_URL=empty_database)
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith("1 items and 3 changes of 20")
+    assert done.stdout.startswith("1 item and 3 changes of 20")
     with psycopg.connect(empty_database, autocommit=True) as restored:
         assert rows(restored, ITEMS, CHANGES) == rows(database, ITEMS, CHANGES)
         assert make_item(restored) == 3

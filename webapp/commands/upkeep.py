@@ -59,4 +59,5 @@ def restore_from_file(options: argparse.Namespace) -> None:
 
 
 def _summary(contents: Contents) -> str:
-    return f"{contents.rows('inventory')} items and {contents.rows('inventory_changes')} changes"
+    items, changes = contents.rows("inventory"), contents.rows("inventory_changes")
+    return f"{items} item{'s' * (items != 1)} and {changes} change{'s' * (changes != 1)}"
