@@ -10,21 +10,15 @@ import psycopg
 import pytest
 from psycopg.rows import DictRow
 
-from tests.factories import make_item
+from tests.factories import make_item, make_items
 from tests.follower import APPLICATION, Proxy, follow
-from tests.waiting import eventually, until
+from tests.waiting import eventually
 from webapp.live.changes import Change, ItemState
 from webapp.live.feed import LONGEST_PAUSE_S, FeedConnection, pause_s
-from webapp.live.listener import MANY_CHANGES, MAX_CHANGES, REST_S
+from webapp.live.listener import MAX_CHANGES
 from webapp.postgres.queries import QUERIES
 
 NEVER_S = 3600.0
-
-
-def insert_many(database: psycopg.Connection, count: int) -> None:
-    database.execute(
-        "INSERT INTO inventory (name, quantity) SELECT 'item ' || i, i FROM generate_series(1, %s) i", [count]
-    )
 
 
 @contextmanager
@@ -112,7 +106,7 @@ async def test_what_is_rolled_back_is_never_told(database_url: str, database: ps
 
 async def test_5000_changes_are_told_and_more_are_not_read(database_url: str, database: psycopg.Connection) -> None:
     async with follow(database_url, safety_poll_s=NEVER_S) as follower:
-        insert_many(database, MAX_CHANGES)
+        make_items(database, MAX_CHANGES)
         await follower.until_told(MAX_CHANGES)
         assert follower.resyncs == 1
         with database.transaction():
@@ -236,87 +230,6 @@ async def test_a_locked_log_is_waited_for_without_heaping_up_connections(
         await follower.until_told(1)
         assert follower.names() == ["behind the lock"]
         assert follower.resyncs == 1
-
-
-@pytest.fixture
-def rested(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
-    """Set when a listener rests, which it does until somebody asks."""
-    rested = asyncio.Event()
-    rest = FeedConnection.rest
-
-    async def rest_long(feed: FeedConnection, for_s: float) -> None:
-        rested.set()
-        await rest(feed, NEVER_S)
-
-    monkeypatch.setattr(FeedConnection, "rest", rest_long)
-    return rested
-
-
-async def test_a_busy_listener_rests_until_somebody_asks(
-    database_url: str, database: psycopg.Connection, rested: asyncio.Event
-) -> None:
-    async with follow(database_url, safety_poll_s=NEVER_S) as follower:
-        insert_many(database, MANY_CHANGES - 1)
-        await follower.until_told(MANY_CHANGES - 1)
-        assert not rested.is_set()
-        database.execute("DELETE FROM inventory")
-        insert_many(database, MANY_CHANGES)
-        await asyncio.wait_for(rested.wait(), 20)
-        make_item(database, name="meanwhile")
-        assert await follower.listener.catch_up(within_s=20)
-        assert follower.names()[-1] == "meanwhile"
-
-
-async def test_what_is_said_during_a_rest_does_not_wait_at_the_server(
-    database_url: str, database: psycopg.Connection
-) -> None:
-    async with FeedConnection.open(database_url, answer_limit_s=20) as feed:
-        await feed.listen()
-        rest = asyncio.create_task(feed.rest(NEVER_S))
-        database.execute("SELECT pg_notify('messages_channel', 'hello')")
-        await until(feed.take_payloads)
-        feed.hint()
-        await rest
-
-
-async def test_who_begins_to_watch_ends_the_rest(
-    database_url: str, database: psycopg.Connection, rested: asyncio.Event
-) -> None:
-    async with follow(database_url, safety_poll_s=NEVER_S) as follower:
-        insert_many(database, MANY_CHANGES)
-        await asyncio.wait_for(rested.wait(), 20)
-        make_item(database, name="meanwhile")
-        follower.listener.enter()
-        await follower.until(lambda: follower.names()[-1] == "meanwhile")
-
-
-async def test_while_nobody_watches_a_busy_listener_rests_longer_each_time_up_to_the_safety_poll(
-    database_url: str, database: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    rests: list[float] = []
-
-    async def note(feed: FeedConnection, for_s: float) -> None:
-        rests.append(for_s)
-
-    monkeypatch.setattr(FeedConnection, "rest", note)
-    insert_many(database, MANY_CHANGES)
-    async with follow(database_url, safety_poll_s=20 * REST_S) as follower:
-
-        async def rest_after_many_changes() -> float:
-            rested = len(rests)
-            database.execute("UPDATE inventory SET quantity = quantity + 1")
-            await follower.until(lambda: len(rests) > rested)
-            return rests[-1]
-
-        for longer in (4 * REST_S, 16 * REST_S, 20 * REST_S, 20 * REST_S):
-            assert await rest_after_many_changes() == longer
-        watcher = follower.listener.enter()
-        assert await rest_after_many_changes() == REST_S
-        watcher.leave()
-        assert await rest_after_many_changes() == 4 * REST_S
-        make_item(database, name="one change is no rush")
-        await follower.until(lambda: follower.names()[-1] == "one change is no rush")
-        assert await rest_after_many_changes() == 4 * REST_S
 
 
 def test_the_pause_stays_short_however_long_the_server_is_away() -> None:
