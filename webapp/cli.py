@@ -7,6 +7,7 @@ import sys
 
 import psycopg
 
+from webapp import __version__
 from webapp.commands import Commands, accounts, files, postgres, tokens, upkeep
 from webapp.commands.postgres import without_secrets
 from webapp.postgres.database import Database, parameters_of, prepare
@@ -30,7 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _with_command(arguments: list[str]) -> list[str]:
     """Add `serve` where no command is named."""
-    if not arguments or (arguments[0].startswith("-") and arguments[0] not in {"-h", "--help"}):
+    if not arguments or (arguments[0].startswith("-") and arguments[0] not in {"-h", "--help", "--version"}):
         return ["serve", *arguments]
     return arguments
 
@@ -40,6 +41,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="live-inventory",
         description="Live Inventory: a stock dashboard on PostgreSQL, live in every open browser.",
     )
+    parser.add_argument("--version", action="version", version=f"Live Inventory {__version__}")
     commands = parser.add_subparsers(metavar="command", required=True)
     _add_serve(commands)
     for each in (postgres, accounts, tokens, files, upkeep):

@@ -14,6 +14,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from tests.command import call, refusal, refused, run, serving
 from tests.integration.parts import free_port
+from webapp import __version__
 
 
 def closing_code(browser: ClientConnection) -> int | None:
@@ -72,6 +73,11 @@ def test_migrate_prepares_an_empty_database_and_may_be_repeated(empty_database: 
 def test_psql_hands_its_arguments_on(database_url: str) -> None:
     done = run("psql", "-At", "-c", "SELECT count(*) FROM inventory", "-v", "h=1", DATABASE_URL=database_url)
     assert (done.stdout, done.returncode) == ("0\n", 0)
+
+
+def test_version_says_which_release_it_is() -> None:
+    done = run("--version")
+    assert (done.returncode, done.stdout) == (0, f"Live Inventory {__version__}\n")
 
 
 def test_url_never_prints_the_password() -> None:

@@ -189,7 +189,7 @@ def _examine_log(facts: dict[str, Any], settings: Settings) -> Iterator[Finding]
 def failure(error: Exception, help_: str = "") -> Finding:
     """Return what an error says: its first line, and what helps."""
     what, _, rest = str(error).strip().partition("\n")
-    return Finding("fail", what, rest.replace("\n", " ") or help_)
+    return Finding("fail", what, " ".join(rest.split()) or help_)
 
 
 def _unless(problem: object, fine: str, otherwise: tuple[Literal["warn", "fail"], str, str]) -> Finding:
