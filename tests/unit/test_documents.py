@@ -24,6 +24,15 @@ def test_the_readme_explains_every_setting_and_no_other() -> None:
     assert explained - {"TEST_DATABASE_URL"} == {name.upper() for name in Settings.model_fields}
 
 
+def test_each_module_is_where_the_map_of_the_folders_says() -> None:
+    rows = re.findall(r"^\| (`webapp/.*?`) \| (.*) \|$", (ROOT / "CONTRIBUTING.md").read_text("utf-8"), re.MULTILINE)
+    named = [(re.findall("`(.*?)`", folders), re.findall(r"`(\w+\.py)`", what)) for folders, what in rows]
+    assert sum(len(modules) for _, modules in named) > 30
+    for folders, modules in named:
+        for module in modules:
+            assert any((ROOT / folder / module).exists() for folder in folders), module
+
+
 def test_each_link_within_the_documents_leads_somewhere() -> None:
     documents = {path: path.read_text("utf-8") for path in (*ROOT.glob("*.md"), ROOT / "tests/benchmarks/README.md")}
     links = [(path, link) for path, text in documents.items() for link in re.findall(r"\]\(([^):]+)\)", text)]
