@@ -14,7 +14,7 @@ from tests.factories import make_item
 from tests.server import LiveServer, serve
 from tests.waiting import until
 from tests.work import counted_work
-from webapp.live import item_list
+from webapp.live import finder, item_list
 from webapp.live.changes import Touch
 from webapp.live.pieces import Pieces
 from webapp.postgres import pool as pool_module
@@ -36,7 +36,8 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
         counts["rows rendered"] += 1
         return render(self, item)
 
-    monkeypatch.setattr(item_list, "fetch", counted_fetch)
+    for module in (item_list, finder):
+        monkeypatch.setattr(module, "fetch", counted_fetch)
     monkeypatch.setattr(Pieces, "_item", counted_render)
     return counts
 
