@@ -155,9 +155,12 @@ async def test_between_any_two_values_a_page_is_found_right_or_not_whole(
         for page in range(1, -(-len(rows) // 3) + 1) if values else ():
             stretch = Stretch.around(page, len(rows), 3)
             first, last = sorted(chance.choices(range(len(values)), k=2), reverse=stretch.from_end)
+            from_start = chance.choice([True, False])
             parameters = {**matcher.parameters, "page_rows": stretch.rows, "offset": stretch.offset}
             query = ordered("view_items_between", **order, from_end=stretch.from_end)
-            found = await fetch(pool, query, {**parameters, "first": values[first], "last": values[last]})
+            found = await fetch(
+                pool, query, {**parameters, "first": values[first], "last": values[last], "from_start": from_start}
+            )
             is_whole = len(found) == stretch.rows
             assert not is_whole or without_snapshot(found) == rows[3 * (page - 1) : 3 * page]
             met[is_whole] += 1

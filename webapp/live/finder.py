@@ -9,9 +9,10 @@ from webapp.postgres.queries import is_unique, ordered
 from webapp.stock.views import View
 
 NEAR = 10_000  # items are looked at in the order of an index as soon as thousands that match are sorted
-DEEP = 20_000  # to sort so many takes longer than to count them
+DEEP = 20_000  # to put so many in order takes longer than to count them
 SAMPLE_ROWS = 5_000
-SLACK = 0.05  # of the list, by which a sample may misjudge where a value stands
+SLACK = 0.04  # of the list, by which a sample may misjudge where a value stands
+MOST = 0.3  # of the list, if one value is so frequent that more is between two, all may as well be put in order
 
 Rows = list[dict[str, Any]]
 
@@ -32,7 +33,7 @@ class Finder:
         rows: Rows = []
         if tally.ids is None and self._is_near(stretch, matches, items):
             rows = await self._fetch("view_items_near", stretch, {**wanted, "near": NEAR})
-        elif self._is_deep(stretch):
+        elif self._is_worth_a_sample(stretch, matches):
             rows = await self._find_between(stretch, matches, wanted)
         if len(rows) == stretch.rows:
             return rows
@@ -44,18 +45,20 @@ class Finder:
             return False
         return 2 * stretch.end * items < matches * NEAR
 
-    def _is_deep(self, stretch: Stretch) -> bool:
-        """Whether so many come before that only those around them should be sorted. A location's are found by index."""
-        return stretch.offset >= DEEP and not self._view.location
+    def _is_worth_a_sample(self, stretch: Stretch, matches: int) -> bool:
+        """Whether only those about them should be looked through and sorted; an index has those of a location."""
+        view = self._view
+        is_backwards = view.descending and view.column in ("location", "code")  # an index has their order but for gaps
+        return matches >= DEEP and not view.location and (stretch.offset >= DEEP or is_backwards or view.q != "")
 
     async def _find_between(self, stretch: Stretch, matches: int, wanted: dict[str, Any]) -> Rows:
-        """Look between two values, if a sample has two that differ; those before them are only counted."""
+        """Let a sample say between which two values they are; those before these are only counted."""
         share = {"from": stretch.offset / matches - SLACK, "to": stretch.end / matches + SLACK}
-        percent = min(100.0, 100 * SAMPLE_ROWS / matches)
+        percent = min(100.0, 400 * SAMPLE_ROWS / matches)
         (bounds,) = await self._fetch("view_items_sample", stretch, {**wanted, **share, "percent": percent})
-        if None in bounds.values() or bounds["first"] == bounds["last"]:
+        if bounds["last"] is None or bounds["share"] > MOST:
             return []
-        return await self._fetch("view_items_between", stretch, {**wanted, **bounds})
+        return await self._fetch("view_items_between", stretch, {**wanted, **bounds, "from_start": share["from"] <= 0})
 
     async def _fetch(self, query: str, stretch: Stretch, parameters: dict[str, Any], **parts: str) -> Rows:
         column, descending = self._view.column, self._view.descending
