@@ -55,14 +55,18 @@ class Courier:
         self._cursor = ""
         self._kept_at = 0.0
         self._recent: deque[float] = deque(maxlen=rush_transactions)
+        self._heard_at = float("-inf")
         self._rush = asyncio.Event()
 
     def hear(self, event: Event) -> None:
-        """Count the transactions that the listener tells of."""
+        """Count the transactions that the listener tells of; those it tells together came since it told of others."""
         if not isinstance(event, Changes):
             return
         now = time.monotonic()
-        self._recent.extend(now for _ in {change.xid for change in event.changes})
+        count = len({change.xid for change in event.changes})
+        apart_s = min(now - self._heard_at, LOOK_S) / count
+        self._recent.extend(now - apart_s * later for later in reversed(range(count)))
+        self._heard_at = now
         if len(self._recent) == self._recent.maxlen and now - self._recent[0] <= RUSH_WITHIN_S:
             self._rush.set()
 
