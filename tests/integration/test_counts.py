@@ -47,7 +47,7 @@ async def test_where_the_feed_is_not_sure_a_page_counts_by_itself(
     slow_to_hear: LiveServer, database: psycopg.Connection
 ) -> None:
     await shown(slow_to_hear)
-    slow_to_hear.app.state.hub._listener.is_certain = lambda within_s: False
+    slow_to_hear.app.state.hub.listener.is_certain = lambda within_s: False
     make_item(database, quantity=3)
     assert await shown(slow_to_hear) == ("1 item", "Items 1 Units 3 Low stock 0")
 
