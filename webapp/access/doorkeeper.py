@@ -13,8 +13,8 @@ from webapp.access.identification import Identify
 from webapp.access.sessions import live_sessions
 from webapp.access.tokens import role_of
 from webapp.live.changes import AccountsChanged, Event
-from webapp.postgres.pool import Pool, fetch
-from webapp.postgres.queries import QUERIES
+from webapp.postgres.pool import Pool
+from webapp.postgres.statements import read
 from webapp.roles import ANYBODY, NOBODY, Principal, Role
 from webapp.sockets.client import POLICY_VIOLATION, SERVICE_RESTART, Client, Frames
 from webapp.text import first_line
@@ -87,7 +87,7 @@ class Doorkeeper:
     async def look(self) -> None:
         """Dismiss those who may no longer be there as they are. Raises `psycopg.Error`."""
         visits = list(self.visits)
-        self.has_accounts = (await fetch(self._pool, QUERIES["any_account"]))[0]["found"]
+        self.has_accounts = (await read(self._pool, "any_account"))[0]["found"]
         for start in range(0, len(visits), SLICE):
             some = visits[start : start + SLICE]
             roles = await self._roles({visit.principal for visit in some})
@@ -115,10 +115,10 @@ class Doorkeeper:
             rows = await live_sessions(self._pool, sessions)
             roles |= {row["token_hash"]: Role.labelled(row["role"]) for row in rows}
         if tokens:
-            rows = await fetch(self._pool, QUERIES["accounts_of_tokens"], {"token_hashes": tokens})
+            rows = await read(self._pool, "accounts_of_tokens", token_hashes=tokens)
             roles |= {row["token_hash"]: role_of(row) for row in rows}
         if accounts:
-            rows = await fetch(self._pool, QUERIES["roles_of_accounts"], {"account_ids": accounts})
+            rows = await read(self._pool, "roles_of_accounts", account_ids=accounts)
             roles |= {row["id"]: Role.labelled(row["role"]) for row in rows}
         return roles
 

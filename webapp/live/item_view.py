@@ -8,8 +8,8 @@ from typing import Any
 from webapp.live.changes import Changes, Touch
 from webapp.live.difference import Entry, Partial, Snapshot
 from webapp.live.pieces import Pieces
-from webapp.postgres.pool import Pool, fetch
-from webapp.postgres.queries import QUERIES
+from webapp.postgres.pool import Pool
+from webapp.postgres.statements import read
 from webapp.rendering import build
 from webapp.stock.charts import Level, step_chart
 from webapp.stock.cover import Consumption, Cover
@@ -88,7 +88,7 @@ class ItemPage:
 
     async def read(self) -> ItemStory:
         """Read the item and what happened to it."""
-        rows = await fetch(self._pool, QUERIES["item_or_last_state"], {"id": self.view.item_id})
+        rows = await read(self._pool, "item_or_last_state", id=self.view.item_id)
         changes = await self._history.of_item(self.view.item_id, self.view.before, HISTORY_ROWS + 1)
         has_older = len(changes) > HISTORY_ROWS
         return ItemStory(

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from webapp.live.changes import Change, Changes, ItemState
-from webapp.postgres.pool import Pool, fetch
-from webapp.postgres.queries import QUERIES
+from webapp.postgres.pool import Pool
+from webapp.postgres.statements import read
 from webapp.stock.views import ALL_ITEMS, Filter
 
 _ESCAPED = str.maketrans({"\\": r"\\", "%": r"\%", "_": r"\_"})
@@ -22,7 +22,7 @@ class Matcher:
     @classmethod
     async def of(cls, wanted: Filter, pool: Pool) -> Self:
         """Let the database fold the search text."""
-        rows = await fetch(pool, QUERIES["fold"], {"text": wanted.q}) if wanted.q else [{"folded": ""}]
+        rows = await read(pool, "fold", text=wanted.q) if wanted.q else [{"folded": ""}]
         return cls(wanted, rows[0]["folded"])
 
     @property

@@ -8,8 +8,8 @@ from fastapi.responses import JSONResponse, Response
 
 from webapp.live.hub import Hub
 from webapp.postgres.migrations import all_migrations
-from webapp.postgres.pool import Pool, fetch
-from webapp.postgres.queries import QUERIES
+from webapp.postgres.pool import Pool
+from webapp.postgres.statements import read
 from webapp.responses import READ
 
 router = APIRouter()
@@ -41,7 +41,7 @@ class Readiness:
 
     async def _ask_database(self) -> dict[str, str]:
         try:
-            rows = await fetch(self._pool, QUERIES["applied_migrations"])
+            rows = await read(self._pool, "applied_migrations")
         except (psycopg.OperationalError, OSError) as error:
             return _without_database(f"no answer ({type(error).__name__})")
         except psycopg.Error as error:

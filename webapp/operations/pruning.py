@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 import psycopg
 
-from webapp.postgres.pool import Pool, fetch
-from webapp.postgres.queries import QUERIES
+from webapp.postgres.pool import Pool
+from webapp.postgres.statements import execute, fetch_all, read
 from webapp.text import first_line
 
 logger = logging.getLogger(__name__)
@@ -39,15 +39,15 @@ class Pruner:
     async def prune(self) -> int:
         """Remove what was found to be too old before, note what is so now; return how many changes were removed."""
         before = datetime.now(UTC) - self._kept
-        ((from_id,),) = [row.values() for row in await fetch(self._pool, QUERIES["id_at"], {"at": before})]
-        old = {"before": before, "from_id": from_id}
+        (row,) = await read(self._pool, "id_at", at=before)
+        old = {"before": before, "from_id": row["id"]}
         removed = 0
         while found := await self._prune_some(old):
             removed += found
             await asyncio.sleep(PAUSE_S)
-        await fetch(self._pool, QUERIES["move_horizon"], old)
+        await execute(self._pool, "move_horizon", **old)
         return removed
 
     async def _prune_some(self, old: dict[str, object]) -> int:
         limits = {"limit": AT_A_TIME, "grace_s": self._grace_s}
-        return int((await fetch(self._pool, QUERIES["prune"], old | limits))[0]["removed"])
+        return int((await fetch_all(self._pool, "prune", **old, **limits))[0]["removed"])

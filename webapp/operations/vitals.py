@@ -9,8 +9,8 @@ import psycopg
 
 from webapp.live.courier import Courier
 from webapp.live.hub import Hub
-from webapp.postgres.pool import Pool, fetch
-from webapp.postgres.queries import QUERIES
+from webapp.postgres.pool import Pool
+from webapp.postgres.statements import read
 from webapp.rendering import Renderer
 
 ASK_DATABASE_EVERY_S = 60.0
@@ -106,7 +106,7 @@ class Vitals:
         """Ask the database for its state every minute, for ever; that also frees its NOTIFY queue of what was heard."""
         while True:
             try:
-                self.database = DatabaseState(**(await fetch(self._pool, QUERIES["database_state"]))[0])
+                self.database = DatabaseState(**(await read(self._pool, "database_state"))[0])
             except (psycopg.Error, OSError):
                 self.database = DatabaseState(version=self.database.version)
             await asyncio.sleep(ASK_DATABASE_EVERY_S)

@@ -10,8 +10,8 @@ from starlette.exceptions import HTTPException
 
 from webapp.errors import wants_fragment
 from webapp.live.item_view import ItemPage, ItemView
-from webapp.postgres.pool import Pool, fetch
-from webapp.postgres.queries import QUERIES
+from webapp.postgres.pool import Pool
+from webapp.postgres.statements import read
 from webapp.responses import READ, PiecesOfApp, PoolOfApp, html, joined
 from webapp.socket import HubOfApp
 from webapp.stock.cover import RECENT_CHANGES, RECENT_DAYS, Consumption, Cover
@@ -48,7 +48,7 @@ async def list_low_items(pool: PoolOfApp, pieces: PiecesOfApp) -> Response:
 
 async def _low_items(pool: Pool) -> list[tuple[Item, Cover]]:
     parameters = {"limit": LISTED_ITEMS, "days": RECENT_DAYS, "changes": min(RECENT_CHANGES, LISTED_CHANGES)}
-    rows = await fetch(pool, QUERIES["low_items"], parameters)
+    rows = await read(pool, "low_items", **parameters)
     return [(item := Item.from_row(row), _cover(item, row["since"], int(row["consumed"]))) for row in rows]
 
 

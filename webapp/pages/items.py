@@ -10,8 +10,8 @@ from webapp.addresses import address, path_of, redirect
 from webapp.errors import wants_fragment
 from webapp.live.hub import Hub
 from webapp.live.pieces import Pieces
-from webapp.postgres.pool import Pool, fetch
-from webapp.postgres.queries import QUERIES
+from webapp.postgres.pool import Pool
+from webapp.postgres.statements import read
 from webapp.rendering import static_url
 from webapp.responses import READ, PiecesOfApp, PoolOfApp, html, joined, view_before
 from webapp.socket import HubOfApp
@@ -95,7 +95,7 @@ async def _page(  # noqa: PLR0913
 
 
 async def _locations(pool: Pool) -> list[str]:
-    return [row["location"] for row in await fetch(pool, QUERIES["locations"])]
+    return [row["location"] for row in await read(pool, "locations")]
 
 
 async def _view_values(view: View, complaints: list[str], hub: Hub, *, certain: bool) -> dict[str, Any]:

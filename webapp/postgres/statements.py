@@ -6,7 +6,7 @@ from typing import Any
 
 from psycopg.errors import DiskFull, ReadOnlySqlTransaction
 
-from webapp.postgres.pool import Connection, Pool, Source, use_connection
+from webapp.postgres.pool import Connection, Pool, Source, fetch, use_connection
 from webapp.postgres.queries import QUERIES
 
 Row = dict[str, Any]
@@ -36,6 +36,11 @@ async def fetch_all(source: Source, query: str, /, **values: object) -> list[Row
     """Return all rows."""
     async with use_connection(source) as connection:
         return await (await connection.execute(QUERIES[query], values)).fetchall()
+
+
+async def read(pool: Pool, query: str, /, **values: object) -> list[Row]:
+    """Return all rows of a query that changes nothing: where the connection is lost meanwhile, it is asked again."""
+    return await fetch(pool, QUERIES[query], values)
 
 
 async def execute(source: Source, query: str, /, **values: object) -> None:

@@ -7,8 +7,8 @@ from typing import Any
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
-from webapp.postgres.pool import Pool, fetch
-from webapp.postgres.queries import QUERIES
+from webapp.postgres.pool import Pool
+from webapp.postgres.statements import read
 from webapp.stock.history import History, LoggedChange
 from webapp.stock.items import MAX_ID
 from webapp.stock.views import MAX_TEXT
@@ -92,9 +92,9 @@ class Log:
         since, until = _midnight(search.since, self._zone), _midnight(search.until, self._zone, days=1)
         by_id = whole_number(search.item.removeprefix("#"), MAX_ID) if search.item.startswith("#") else None
         texts = {"name": "" if by_id is not None else search.item, "who": search.who, "how": search.how}
-        (folded,) = await fetch(self._pool, QUERIES["folded_texts"], texts)
+        (folded,) = await read(self._pool, "folded_texts", **texts)
         self._wanted = {**folded, "xid": search.tx or None, "item_id": by_id, "since": since, "until": until}
-        (ids,) = await fetch(self._pool, QUERIES["change_ids"])
+        (ids,) = await read(self._pool, "change_ids")
         self._first = max(ids["first"] or 0, await self._id_at(since) - ID_SLACK if since else 0)
         self._last = min(ids["last"] or 0, await self._id_at(until) + ID_SLACK if until else MAX_ID)
 
@@ -117,7 +117,7 @@ class Log:
             yield found.changes
 
     async def _id_at(self, at: datetime) -> int:
-        (row,) = await fetch(self._pool, QUERIES["id_at"], {"at": at})
+        (row,) = await read(self._pool, "id_at", at=at)
         return int(row["id"])
 
 

@@ -7,7 +7,8 @@ from datetime import datetime
 from typing import Any, Self
 
 from webapp.postgres.pool import Pool, fetch
-from webapp.postgres.queries import QUERIES, filled
+from webapp.postgres.queries import filled
+from webapp.postgres.statements import read
 from webapp.stock.charts import Level
 from webapp.stock.cover import RECENT_CHANGES, RECENT_DAYS, Consumption
 from webapp.stock.items import FIELDS, MAX_ID
@@ -122,13 +123,13 @@ class History:
 
     async def levels(self, item_id: int) -> tuple[Level, ...]:
         """Return an item's latest quantities in the order of time."""
-        rows = await fetch(self._pool, QUERIES["quantities_of_item"], {"id": item_id, "limit": CHART_POINTS})
+        rows = await read(self._pool, "quantities_of_item", id=item_id, limit=CHART_POINTS)
         return tuple(Level(row["at"], row["quantity"]) for row in reversed(rows))
 
     async def consumption(self, item_id: int) -> Consumption:
         """Return how many of an item were taken lately."""
-        parameters = {"id": item_id, "days": RECENT_DAYS, "changes": RECENT_CHANGES}
-        (row,) = await fetch(self._pool, QUERIES["consumption_of_item"], parameters)
+        wanted = {"days": RECENT_DAYS, "changes": RECENT_CHANGES}
+        (row,) = await read(self._pool, "consumption_of_item", id=item_id, **wanted)
         return Consumption.since(row["since"], int(row["consumed"]))
 
     async def _read(self, query: Any, **parameters: Any) -> tuple[LoggedChange, ...]:
@@ -140,7 +141,7 @@ class History:
         unknown = [change for change in changes if _key(change) not in self._transactions]
         if unknown:
             xids = list({change.xid for change in unknown})
-            rows = await fetch(self._pool, QUERIES["transactions"], {"xids": xids, "most": COUNTED_CHANGES})
+            rows = await read(self._pool, "transactions", xids=xids, most=COUNTED_CHANGES)
             self._keep(unknown, {row["xid"]: Transaction(**row) for row in rows})
 
     def _keep(self, changes: Iterable[LoggedChange], transactions: Mapping[str, Transaction]) -> None:
