@@ -12,12 +12,16 @@ from unittest.mock import patch
 import psycopg
 import pytest
 from argon2 import PasswordHasher
+from hypothesis import settings
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from webapp.access import passwords
 from webapp.postgres.embedded import EmbeddedServer
 from webapp.postgres.migrations import migrate
+
+settings.register_profile("untimed", deadline=None)  # how long an example takes says how busy the machine is
+settings.load_profile("untimed")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -68,7 +68,7 @@ def test_the_file_is_what_spreadsheets_and_rfc_4180_ask_for(visitor: httpx.Clien
 
 
 @given(st.lists(st.tuples(HOSTILE, HOSTILE, st.none() | HOSTILE, st.integers(0, 2**63 - 1)), min_size=1, max_size=8))
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @example([("'=1+1", "\t=x", "  ", 2**63 - 1), (" @spaced ", "'", "\r\n", 0), ("\u00a0=x", "''-", None, 1)])
 def test_what_is_exported_is_unchanged_when_it_is_imported_again(
     shared: psycopg.Connection, shared_url: str, items: list[tuple[str, str, str | None, int]]

@@ -80,7 +80,7 @@ def by_the_library(pieces: list[bytes]) -> Told:
     return Told(texts, written, library.state is not OPEN)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(conversations())
 def test_it_understands_what_the_library_understands(pieces: list[bytes]) -> None:
     expected = by_the_library(pieces)
