@@ -11,7 +11,8 @@ import psycopg
 import pytest
 
 from tests.random_stock import LETTERS, Chance, Feed, counted, delete, insert, random_view, update
-from webapp.live import tally
+from tests.work import counted_work
+from webapp.live import finder, tally
 from webapp.live.changes import Changes, Touch
 from webapp.live.item_list import ItemList
 from webapp.live.matching import Matcher
@@ -22,6 +23,7 @@ from webapp.postgres.pool import Pool, fetch
 from webapp.postgres.queries import filled, ordered
 from webapp.rendering import Renderer
 from webapp.settings import Settings
+from webapp.stock.views import View
 
 pytestmark = pytest.mark.usefixtures("small_lists")
 
@@ -165,6 +167,23 @@ async def test_between_any_two_values_a_page_is_found_right_or_not_whole(
             assert not is_whole or without_snapshot(found) == rows[3 * (page - 1) : 3 * page]
             met[is_whole] += 1
     assert min(met[True], met[False]) > 20
+
+
+@pytest.mark.parametrize(("slack", "ways"), [(1, {"between"}), (-0.2, {"between", "all"})])
+async def test_a_deep_page_is_put_in_order_alone_and_with_all_others_only_if_a_sample_was_wrong(
+    shared: psycopg.Connection, pool: Pool, monkeypatch: pytest.MonkeyPatch, slack: float, ways: set[str]
+) -> None:
+    monkeypatch.setattr(finder, "SLACK", slack)
+    monkeypatch.setattr(finder, "MOST", 1)
+    shared.execute("TRUNCATE inventory RESTART IDENTITY")
+    shared.execute("INSERT INTO inventory (name, quantity) SELECT 'item ' || n, n FROM generate_series(1, 90) AS n")
+    counts = await counted(pool)
+    with counted_work() as work:
+        shown = ItemList(View(sort="-quantity", page=11), pool, counts, Pieces(Renderer(Settings().timezone)))
+        listing = await shown.read()
+    assert [item.quantity for item in listing.items] == [60, 59, 58]
+    names = {"view_items_between": "between", "view_items": "all"}
+    assert {way for name, way in names.items() if work.queries[name]} == ways
 
 
 @pytest.mark.parametrize(
