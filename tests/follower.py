@@ -59,9 +59,11 @@ class Follower:
 
 
 @asynccontextmanager
-async def follow(url: str, **options: Any) -> AsyncIterator[Follower]:
+async def follow(url: str, *, watching: bool = True, **options: Any) -> AsyncIterator[Follower]:
     """Follow a database's changes from now on, while the context lasts."""
     follower = Follower(Listener(make_conninfo(url, application_name=APPLICATION), **options))
+    if watching:
+        follower.listener.enter()
     task = asyncio.create_task(follower.follow())
     try:
         await follower.until(lambda: follower.listener.is_certain(within_s=60) or task.done())

@@ -1,6 +1,9 @@
 """The rests of a busy listener: how long they are, and what ends them."""
 
 import asyncio
+import sys
+from fcntl import ioctl
+from termios import FIONREAD
 
 import psycopg
 import pytest
@@ -9,7 +12,7 @@ from tests.factories import make_item, make_items
 from tests.follower import follow
 from tests.waiting import until
 from webapp.live.feed import FeedConnection
-from webapp.live.listener import MANY_CHANGES, REST_S
+from webapp.live.listener import MANY_CHANGES, MAX_UNWATCHED, Listener
 
 NEVER_S = 3600.0
 
@@ -43,22 +46,23 @@ async def test_a_busy_listener_rests_until_somebody_asks(
         assert follower.names()[-1] == "meanwhile"
 
 
-async def test_what_is_said_during_a_rest_does_not_wait_at_the_server(
-    database_url: str, database: psycopg.Connection
-) -> None:
+async def test_all_that_was_said_is_taken_at_once(database_url: str, database: psycopg.Connection) -> None:
     async with FeedConnection.open(database_url, answer_limit_s=20) as feed:
         await feed.listen()
-        rest = asyncio.create_task(feed.rest(NEVER_S))
-        database.execute("SELECT pg_notify('messages_channel', 'hello')")
-        await until(feed.take_payloads)
-        feed.hint()
-        await rest
+        database.execute("SELECT pg_notify('messages_channel', lpad(n::text, 100)) FROM generate_series(1, 500) AS n")
+        await until(lambda: readable_bytes(feed) > 500 * 100)
+        await feed.rest(0)
+        assert len(feed.take_payloads()) == 500
+
+
+def readable_bytes(feed: FeedConnection) -> int:
+    return int.from_bytes(ioctl(feed._connection.fileno(), FIONREAD, bytes(4)), sys.byteorder)
 
 
 async def test_who_begins_to_watch_ends_the_rest(
     database_url: str, database: psycopg.Connection, rested: asyncio.Event
 ) -> None:
-    async with follow(database_url, safety_poll_s=NEVER_S) as follower:
+    async with follow(database_url, watching=False, safety_poll_s=NEVER_S) as follower:
         make_items(database, MANY_CHANGES)
         await asyncio.wait_for(rested.wait(), 20)
         make_item(database, name="meanwhile")
@@ -66,30 +70,29 @@ async def test_who_begins_to_watch_ends_the_rest(
         await follower.until(lambda: follower.names()[-1] == "meanwhile")
 
 
-async def test_while_nobody_watches_a_busy_listener_rests_longer_each_time_up_to_the_safety_poll(
+async def test_a_resting_listener_hears(
     database_url: str, database: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rests: list[float] = []
+    monkeypatch.setattr(Listener, "_rest_after", lambda _, told: NEVER_S if told else 0)
+    async with follow(database_url, safety_poll_s=NEVER_S) as follower:
+        make_item(database)
+        await follower.until_told(1)
+        make_item(database, name="not looked for")
+        database.execute("SELECT pg_notify('messages_channel', 'hello')")
+        await follower.until(lambda: "hello" in follower.payloads)
+        assert len(follower.changes) == 1
 
-    async def note(feed: FeedConnection, for_s: float) -> None:
-        rests.append(for_s)
 
-    monkeypatch.setattr(FeedConnection, "rest", note)
-    make_items(database, MANY_CHANGES)
-    async with follow(database_url, safety_poll_s=20 * REST_S) as follower:
-
-        async def rest_after_many_changes() -> float:
-            rested = len(rests)
-            database.execute("UPDATE inventory SET quantity = quantity + 1")
-            await follower.until(lambda: len(rests) > rested)
-            return rests[-1]
-
-        for longer in (4 * REST_S, 16 * REST_S, 20 * REST_S, 20 * REST_S):
-            assert await rest_after_many_changes() == longer
-        watcher = follower.listener.enter()
-        assert await rest_after_many_changes() == REST_S
-        watcher.leave()
-        assert await rest_after_many_changes() == 4 * REST_S
-        make_item(database, name="one change is no rush")
-        await follower.until(lambda: follower.names()[-1] == "one change is no rush")
-        assert await rest_after_many_changes() == 4 * REST_S
+async def test_while_nobody_watches_many_changes_are_not_told_one_by_one(
+    database_url: str, database: psycopg.Connection
+) -> None:
+    async with follow(database_url, watching=False) as follower:
+        make_items(database, MAX_UNWATCHED)
+        await follower.until_told(MAX_UNWATCHED)
+        database.execute("DELETE FROM inventory")
+        make_items(database, MAX_UNWATCHED + 1)
+        await follower.until(lambda: follower.resyncs > 1)
+        follower.listener.enter()
+        told = len(follower.changes)
+        database.execute("UPDATE inventory SET quantity = quantity + 1")
+        await follower.until_told(told + MAX_UNWATCHED + 1)

@@ -2,7 +2,6 @@
 
 import asyncio
 import random
-import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Self
@@ -16,7 +15,7 @@ from webapp.postgres.queries import QUERIES
 CHANNEL = "messages_channel"
 ACCOUNTS_CHANNEL = "inventory_accounts"
 LONGEST_PAUSE_S = 5.0
-TAKEN_WITHIN_S = 0.02
+MOST_READS = 20
 
 
 class DedicatedConnection:
@@ -72,7 +71,8 @@ class FeedConnection(DedicatedConnection):
         super().__init__(connection, answer_limit_s)
         self._payloads: list[str] = []
         self._accounts_changed = False
-        self._is_hinted = False
+        self.is_hinted = False  # something that was said may be of a change
+        self.is_asked = False  # somebody wants the log to be read
         self._woken = asyncio.Event()
         connection.add_notify_handler(self._hear)
 
@@ -93,28 +93,24 @@ class FeedConnection(DedicatedConnection):
         taken, self._accounts_changed = self._accounts_changed, False
         return taken
 
-    def take_hint(self) -> bool:
-        """Return whether anything since the last call said that the log is to be read."""
-        taken, self._is_hinted = self._is_hinted, False
-        return taken
-
-    def hint(self) -> None:
-        """Say that the log is to be read, and end the wait that is on, or else the next one."""
-        self._is_hinted = True
+    def ask(self) -> None:
+        """Say that the log is to be read now, and end the wait that is on, or else the next one."""
+        self.is_asked = True
         self._woken.set()
 
     async def rest(self, for_s: float) -> None:
-        """React to nothing for a while, but to `hint`.
+        """Do nothing for a while, or until somebody asks; then take what was said.
 
-        What is said meanwhile is taken: a server that cannot send it waits in a transaction, and VACUUM for that.
+        A server that cannot send it waits in a transaction, and VACUUM for that.
         """
-        ends_at = time.monotonic() + for_s
-        while not self._woken.is_set() and (left_s := ends_at - time.monotonic()) > 0:
-            await self._until_woken(min(left_s, TAKEN_WITHIN_S))
-            self._drain()
+        await self._until_woken(for_s)
+        for _ in range(MOST_READS):
+            if not self._drain():
+                break
+            await asyncio.sleep(0)
 
     async def wait(self, timeout_s: float) -> None:
-        """Return at the first notification or hint, or after a time."""
+        """Return at the first notification, when somebody asks, or after a time."""
         self._drain()  # what came right behind the last answer is read already, and the socket would not tell
         if self._payloads or self._accounts_changed:
             await asyncio.sleep(0)  # however much is said, everything else has its turn
@@ -126,18 +122,22 @@ class FeedConnection(DedicatedConnection):
             finally:
                 loop.remove_reader(descriptor)
             self._drain()
-        self._woken.clear()
 
     async def _until_woken(self, timeout_s: float) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):  # wait_for() may lose a cancellation that comes with the hint
                 await self._woken.wait()
+        self._woken.clear()
 
-    def _drain(self) -> None:
+    def _drain(self) -> bool:
+        """Take what was said, a few kilobytes of it; return whether there was something."""
         libpq = self._connection.pgconn
         libpq.consume_input()
-        while notification := libpq.notifies():
+        notification = first = libpq.notifies()
+        while notification:
             self._note(notification.relname.decode(), notification.extra.decode("utf-8", "replace"))
+            notification = libpq.notifies()
+        return first is not None
 
     def _hear(self, notification: psycopg.Notify) -> None:
         self._note(notification.channel, notification.payload)
@@ -146,7 +146,7 @@ class FeedConnection(DedicatedConnection):
         """Keep what is for us; a pooler's connection may hear what others listen to."""
         if channel == CHANNEL:
             self._payloads.append(payload)
-            self._is_hinted |= is_of_a_change(payload)
+            self.is_hinted |= is_of_a_change(payload)
         elif channel == ACCOUNTS_CHANNEL:
             self._accounts_changed = True
 

@@ -18,6 +18,7 @@ logger = logging.getLogger(__name__)
 SAFETY_POLL_S = 1.0
 ANSWER_LIMIT_S = 4.0
 MAX_CHANGES = 5_000
+MAX_UNWATCHED = 100  # more are not worth reading: a count of the items does as well
 # While it is busy there is something to read every few milliseconds. Each look costs as much as twenty changes, and no
 # page is told more often than it can show. While nobody watches, the rests grow up to the safety poll: what is too much
 # to be told one by one then need not be read.
@@ -58,7 +59,7 @@ class Listener:
         """Let somebody watch until they `leave`: what happens is told at once, also while a lot does."""
         self.watchers += 1
         if self.watchers == 1:
-            self._hint()
+            self._ask()
         return self
 
     def leave(self) -> None:
@@ -80,14 +81,14 @@ class Listener:
         with suppress(TimeoutError):
             async with asyncio.timeout(within_s):
                 while self._told_at < asked_at:
-                    self._hint()
+                    self._ask()
                     await self._told.wait()
                 return True
         return False
 
-    def _hint(self) -> None:
+    def _ask(self) -> None:
         if self._feed is not None:
-            self._feed.hint()
+            self._feed.ask()
 
     async def events(self) -> AsyncGenerator[Event, None]:
         """Yield events; each committed change exactly once, unless `Resync` stands for it."""
@@ -124,32 +125,34 @@ class Listener:
         if await self._enter_epoch(feed):
             yield Resync()
         self._feed = feed
-        look_at = float("-inf")
+        look_at = rests_until = float("-inf")
         while True:
             if payloads := feed.take_payloads():
                 yield Heard(payloads)
             if feed.take_accounts_changed():
                 yield AccountsChanged()
-            asked_at = time.monotonic()
-            if feed.take_hint() or asked_at >= look_at:
-                look_at = asked_at + self._safety_poll_s
+            now = time.monotonic()
+            if feed.is_asked or now >= look_at or (feed.is_hinted and now >= rests_until):
+                look_at = now + self._safety_poll_s
                 event = await self._look(feed)
-                self.certain_at = asked_at
+                self.certain_at = now
                 if event is not None:
                     yield event
-                self._told_at = asked_at
+                self._told_at = now
                 self._told.set()
                 self._told = asyncio.Event()
-                await self._rest(feed, event)
-            await feed.wait(look_at - time.monotonic())
+                rests_until = time.monotonic() + self._rest_after(event)
+            if (rest_s := rests_until - time.monotonic()) > 0:
+                await feed.rest(min(rest_s, REST_S))
+            else:
+                await feed.wait(look_at - time.monotonic())
 
-    async def _rest(self, feed: FeedConnection, told: Event | None) -> None:
-        """Let changes gather after a look that found many; where nobody watches, longer each time."""
-        if isinstance(told, Resync) or (isinstance(told, Changes) and len(told.changes) >= MANY_CHANGES):
-            self._rest_s = REST_S if self.watchers else min(4 * self._rest_s, self._safety_poll_s)
-            await feed.rest(self._rest_s)
-        else:
-            self._rest_s = REST_S
+    def _rest_after(self, told: Event | None) -> float:
+        """Return for how long changes are to gather, if there are many; each time longer while nobody watches."""
+        found_many = isinstance(told, Resync) or (isinstance(told, Changes) and len(told.changes) >= MANY_CHANGES)
+        is_free = found_many and not self.watchers
+        self._rest_s = min(4 * self._rest_s, self._safety_poll_s) if is_free else REST_S
+        return self._rest_s if found_many else 0
 
     async def _enter_epoch(self, feed: FeedConnection) -> bool:
         """Return whether the cursor starts anew, because it belongs to another history or there is none."""
@@ -163,7 +166,9 @@ class Listener:
 
     async def _look(self, feed: FeedConnection) -> Event | None:
         """Read what the cursor has not seen, and move it on."""
-        rows = await feed.query("changes_since", cursor=self._cursor, limit=MAX_CHANGES + 1)
+        feed.is_asked = feed.is_hinted = False
+        most = MAX_CHANGES if self.watchers else MAX_UNWATCHED
+        rows = await feed.query("changes_since", cursor=self._cursor, limit=most + 1)
         if any(row["epoch"] is None or row["epoch"] != self._epoch for row in rows):
             self._cursor = None
             raise psycopg.OperationalError(
@@ -171,7 +176,7 @@ class Listener:
                 " too old to be kept, or not everything is logged (the doctor says more)"
             )
         self._cursor = rows[0]["cursor"]
-        if len(rows) > MAX_CHANGES:
+        if len(rows) > most:
             return Resync()
         changes = tuple(Change.from_row(row) for row in rows if row["id"] is not None)
         return Changes(changes) if changes else None
