@@ -22,7 +22,7 @@ VIEWS = {
     "search, few matches": "q=7777",
     "search, many matches": "q=item",
     "by quantity": "sort=-quantity",
-    "search, many matches, by quantity": "q=item&sort=quantity",
+    "search, many matches, by quantity": "q=item&sort=-quantity",
     "deep page": "page=1000",
     "deep page by location, descending": "sort=-location&page=1000",
     "deep page by quantity": "sort=quantity&page=1000",
