@@ -21,6 +21,7 @@ class Follower:
         self.changes: list[Change] = []
         self.payloads: list[str] = []
         self.resyncs = 0
+        self.untold_transactions = 0  # of the last resync
         self._news = asyncio.Event()
 
     async def until(self, condition: Callable[[], object], within_s: float = 20) -> None:
@@ -54,8 +55,9 @@ class Follower:
                 self.changes += changes
             case Heard(payloads):
                 self.payloads.extend(payloads)
-            case Resync():
+            case Resync(transactions):
                 self.resyncs += 1
+                self.untold_transactions = transactions
 
 
 @asynccontextmanager

@@ -92,7 +92,21 @@ async def test_while_nobody_watches_many_changes_are_not_told_one_by_one(
         database.execute("DELETE FROM inventory")
         make_items(database, MAX_UNWATCHED + 1)
         await follower.until(lambda: follower.resyncs > 1)
+        assert 1 <= follower.untold_transactions <= 2
         follower.listener.enter()
         told = len(follower.changes)
         database.execute("UPDATE inventory SET quantity = quantity + 1")
         await follower.until_told(told + MAX_UNWATCHED + 1)
+
+
+async def test_what_is_not_told_says_how_many_made_it(
+    database_url: str, database: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Listener, "_rest_after", lambda _, told: NEVER_S if told else 0)
+    async with follow(database_url, watching=False, safety_poll_s=NEVER_S) as follower:
+        make_item(database)
+        await follower.until_told(1)
+        for number in range(MAX_UNWATCHED + 1):
+            make_item(database, name=f"number {number}")
+        assert await follower.listener.catch_up(within_s=20)
+        assert follower.untold_transactions == MAX_UNWATCHED + 1

@@ -5,7 +5,7 @@ from itertools import count
 
 import pytest
 
-from webapp.live.changes import Change, Changes
+from webapp.live.changes import Change, Changes, Resync
 from webapp.live.courier import RUSH_TRANSACTIONS, Courier
 
 
@@ -45,3 +45,11 @@ def test_what_gathered_while_nobody_watched_is_none(told: Told) -> None:
     for _ in range(5):
         told.after(1, 5 * RUSH_TRANSACTIONS)
     assert not told.courier._rush.is_set()
+
+
+def test_what_was_too_much_to_be_told_is_a_rush_if_many_made_it(told: Told) -> None:
+    told.courier.hear(Resync())
+    told.courier.hear(Resync(RUSH_TRANSACTIONS - 1))
+    assert not told.courier._rush.is_set()
+    told.courier.hear(Resync(RUSH_TRANSACTIONS))
+    assert told.courier._rush.is_set()

@@ -136,7 +136,12 @@ class Changes:
 
 @dataclass(frozen=True, slots=True)
 class Resync:
-    """What happened meanwhile cannot or shall not be told one by one: show everything afresh."""
+    """What happened meanwhile cannot or shall not be told one by one: show everything afresh.
+
+    `transactions` is how many were seen to have a part in it, at least.
+    """
+
+    transactions: int = 0
 
 
 @dataclass(frozen=True, slots=True)

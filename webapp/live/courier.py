@@ -13,7 +13,7 @@ from contextlib import suppress
 import psycopg
 from psycopg.rows import DictRow
 
-from webapp.live.changes import Changes, Event
+from webapp.live.changes import Changes, Event, Resync
 from webapp.live.feed import DedicatedConnection, pause_s, raise_if_cancelled
 from webapp.text import first_line
 
@@ -54,12 +54,15 @@ class Courier:
         self._silence_limit_s = silence_limit_s
         self._cursor = ""
         self._kept_at = 0.0
+        self._rush_transactions = rush_transactions
         self._recent: deque[float] = deque(maxlen=rush_transactions)
         self._heard_at = float("-inf")
         self._rush = asyncio.Event()
 
     def hear(self, event: Event) -> None:
         """Count the transactions that the listener tells of; those it tells together came since it told of others."""
+        if isinstance(event, Resync) and event.transactions >= self._rush_transactions:
+            self._rush.set()  # too much to be told one by one, and not of a few
         if not isinstance(event, Changes):
             return
         now = time.monotonic()

@@ -177,6 +177,6 @@ class Listener:
             )
         self._cursor = rows[0]["cursor"]
         if len(rows) > most:
-            return Resync()
+            return Resync(len({row["xid"] for row in rows}))
         changes = tuple(Change.from_row(row) for row in rows if row["id"] is not None)
         return Changes(changes) if changes else None
